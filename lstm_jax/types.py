@@ -1,0 +1,200 @@
+"""The vocabulary of the library: axes, states, and what a cell is.
+
+Axes, as they appear in shapes throughout:
+
+    T  time steps          B  batch               D  input features
+    H  hidden units        P  projected units     G  gate blocks, side by side
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Hashable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from chex import Array, ArrayTree, PRNGKey
+
+Params = Any
+"""A NamedTuple of arrays, its fields named as in the equations (`kernel`, `bias`, ...)."""
+
+State = Any
+"""A NamedTuple of arrays [B, H] whose field `h` is the cell's output."""
+
+Affine = Callable[[Any, Array, Array], Array]
+"""`affine(x, a, U)` stands for `x + a @ U`; the engine that runs the cell supplies it."""
+
+Gates = dict[str, Array]
+
+
+class RNNState(NamedTuple):
+    """State of a cell whose only memory is its output: h [B, H]."""
+
+    h: Array
+
+
+class LSTMState(NamedTuple):
+    """State of an LSTM: output h [B, H] (or [B, P] with a projection) and cell state c [B, H]."""
+
+    h: Array
+    c: Array
+
+
+def zeros(batch_size: int, size: int, dtype: jnp.dtype) -> Array:
+    """One field of a fresh state, [B, size]."""
+    return jnp.zeros((batch_size, size), dtype)
+
+
+def matmul(a: Array, kernel: Array) -> Array:
+    """The product of every dense cell: a [B, K] times kernel [K, G·H]."""
+    return a @ kernel
+
+
+def whole_sequence_inputs(product: Callable[[Array, Array], Array]) -> Callable[..., Array]:
+    """Builds xW + b for all steps at once, as one flat product over T·B rows."""
+
+    def inputs(params: Params, xs: Array, key: PRNGKey | None) -> Array:
+        del key
+        rows = xs.reshape((-1, *xs.shape[2:]))
+        z = product(rows, params.kernel)
+        bias = getattr(params, "bias", None)
+        if bias is not None:
+            z = z + bias.reshape((1,) * (z.ndim - 1) + (-1,))
+        return z.reshape(*xs.shape[:2], *z.shape[1:])
+
+    return inputs
+
+
+def unchanged(params: Params, key: PRNGKey | None, state: State) -> Params:
+    """The default `prepare`: no noise on the parameters."""
+    del key, state
+    return params
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Cell:
+    """A recurrent cell: its equations and what they need, as pure functions.
+
+    The engine owns the matrix products, time and the backward pass, so that a new cell is
+    `equations` and `init`. For instance an RNN with a leak:
+
+        class LeakyParams(NamedTuple):
+            kernel: jax.Array
+            recurrent_kernel: jax.Array
+
+        def equations(params, state, x, affine):
+            n = jnp.tanh(affine(x, state.h, params.recurrent_kernel))
+            return lj.RNNState(h=0.9 * state.h + 0.1 * n), {"n": n}
+
+        def init(key, input_size):
+            k1, k2 = jax.random.split(key)
+            return LeakyParams(jax.random.normal(k1, (input_size, 8)) / 8,
+                               jax.random.normal(k2, (8, 8)) / 8)
+
+        cell = lj.Cell("leaky", 8, init, lambda b: lj.RNNState(jnp.zeros((b, 8))), equations)
+        state, ys = lj.unroll(cell, cell.init(key, 4), xs)
+
+    Attributes:
+      name: how messages call the cell.
+      output_size: the width of `state.h`.
+      init: `(key, input_size) -> params`, a NamedTuple; `kernel` is the input kernel [D, G·H].
+      initial_state: `(batch_size) -> state`, the fresh state, a NamedTuple with a field `h`.
+      equations: `(params, state, x, affine) -> (state, gates)` for one step. `x` is the step's
+        input part (xW + b unless `inputs` says otherwise); products with parameters go through
+        `affine(x, a, U)`, which stands for x + a @ U; U depends on `params` alone. `gates` names
+        whatever `lstm_jax.gates` shall show.
+      identity: what makes two cells equal (and not recompile); the functions by default.
+      dtype: the dtype of the computation; float32 (float64 with x64) by default.
+      inputs: `(params, xs, key) -> pytree of [T, B, ...]`: the input part of all steps at once.
+      prepare: `(params, key, state) -> params`: noise on the parameters, once a sequence.
+      product: what stands for `@`, here and in the default `inputs`.
+      hidden_size: H, where it is not the output's width.
+    """
+
+    name: str
+    output_size: int
+    init: Callable[[PRNGKey, int], Params]
+    initial_state: Callable[[int], State]
+    equations: Callable[[Params, State, Any, Affine], tuple[State, Gates]]
+    identity: Hashable = None
+    dtype: Any = None
+    inputs: Callable[[Params, Array, PRNGKey | None], Any] | None = None
+    prepare: Callable[[Params, PRNGKey | None, State], Params] = unchanged
+    product: Callable[[Array, Array], Array] = matmul
+    hidden_size: int = 0
+
+    def __post_init__(self) -> None:
+        if self.identity is None:
+            fields = (self.name, self.output_size, self.init, self.initial_state, self.equations)
+            more = (str(self.dtype), self.inputs, self.prepare, self.product)
+            object.__setattr__(self, "identity", fields + more)
+        if not self.hidden_size:
+            object.__setattr__(self, "hidden_size", self.output_size)
+        if self.inputs is None:
+            object.__setattr__(self, "inputs", whole_sequence_inputs(self.product))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Cell) and self.identity == other.identity
+
+    def __hash__(self) -> int:
+        return hash(self.identity)
+
+    def __repr__(self) -> str:
+        return f"Cell({self.name}, output_size={self.output_size})"
+
+    @property
+    def compute_dtype(self) -> jnp.dtype:
+        """The dtype that parameters and inputs are cast to."""
+        return jnp.dtype(jnp.result_type(float) if self.dtype is None else self.dtype)
+
+    def step(self, params: Params, state: State, x: Array) -> tuple[State, Array]:
+        """Advances one step.
+
+        Args:
+          params: as `init` returns them.
+          state: as `initial_state` returns it.
+          x: input [B, D].
+
+        Returns:
+          The new state and the output y [B, output_size], which is `state.h`.
+        """
+        params = self.prepare(cast(params, self.compute_dtype), None, state)
+        inputs = self.inputs(params, x.astype(self.compute_dtype)[None], None)  # type: ignore[misc]
+        x = jax.tree.map(lambda v: v[0], inputs)
+        new, _ = advance(self, params, state, x, plain_affine(self.product))
+        return new, new.h
+
+
+def cast(tree: ArrayTree, dtype: jnp.dtype) -> ArrayTree:
+    """Casts the floating-point leaves of `tree` to `dtype`."""
+    return jax.tree.map(lambda v: v.astype(dtype) if is_float(v) else v, tree)
+
+
+def is_float(v: Array) -> bool:
+    """Whether an array holds floating-point numbers (and so has a gradient)."""
+    return jnp.issubdtype(v.dtype, jnp.floating)
+
+
+def plain_affine(product: Callable[[Array, Array], Array]) -> Affine:
+    """x + a @ U, with a rounded to the dtype of U: what `affine` stands for."""
+
+    def affine(x: Any, a: Array, kernel: Array) -> Array:
+        z = product(a.astype(kernel.dtype), kernel)
+        return z + align(x, z)
+
+    return affine
+
+
+def align(x: Any, z: Array) -> Array:
+    """Brings x (a scalar, a vector [G·H] or an array [B, G·H]) to the shape and dtype of z."""
+    x = jnp.asarray(x, z.dtype)
+    return x if x.shape == z.shape else jnp.broadcast_to(x, z.shape)
+
+
+def advance(
+    cell: Cell, params: Params, state: State, x: Any, affine: Affine
+) -> tuple[State, Gates]:
+    """One step of the equations; the new state keeps the dtypes of the old one."""
+    new, gates = cell.equations(params, state, x, affine)
+    return jax.tree.map(lambda n, s: n.astype(s.dtype), new, state), gates
