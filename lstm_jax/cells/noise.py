@@ -44,6 +44,9 @@ def drop_connect(cell: Cell, rate: float) -> Cell:
       cell: a cell with a `recurrent_kernel`.
       rate: the share of weights that is dropped, in [0, 1).
 
+    Raises:
+      ValueError: a rate out of range, or a cell without a recurrent kernel.
+
     Example:
       cell = lj.drop_connect(lj.lstm(128), 0.5)
 
@@ -51,6 +54,8 @@ def drop_connect(cell: Cell, rate: float) -> Cell:
     arXiv:1708.02182, section 2.
     """
     check_rate("drop_connect", "rate", rate)
+    if "recurrent_kernel" not in jax.eval_shape(lambda: cell.init(jax.random.key(0), 1))._fields:
+        raise ValueError(f"drop_connect: {cell.name} has no recurrent_kernel; give a cell with one")
 
     def prepare(params: Params, key: PRNGKey | None, state: State) -> Params:
         if key is None:
