@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import NamedTuple, Unpack
 
+import jax
 import jax.numpy as jnp
 from chex import Array
 
@@ -30,8 +31,8 @@ def min_lstm_equations(
     params: MinimalParams, state: RNNState, x: Array, affine: Affine, log_space: bool
 ) -> tuple[RNNState, Gates]:
     f, i, g = split(x, 3)
-    f, i = sigmoid(f), sigmoid(i)
-    f, i = f / (f + i), i / (f + i)
+    ratio = jax.nn.log_sigmoid(f) - jax.nn.log_sigmoid(i)  # log f̃/ĩ: f̃ + ĩ may underflow
+    f, i = sigmoid(ratio), sigmoid(-ratio)
     g = positive(g) if log_space else g
     return RNNState(f * state.h + i * g), {"f": f, "i": i, "g": g}
 

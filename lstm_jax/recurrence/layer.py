@@ -40,8 +40,6 @@ def run_cell(
     k_params, k_inputs = (None, None) if run.key is None else jax.random.split(run.key)
     params = cell.prepare(cast(params, cell.compute_dtype), k_params, state)
     xs = xs.astype(cell.compute_dtype)
-    if run.mask is not None:
-        xs = silence(run.mask, xs)
     engine = METHODS["scan"] if xs.shape[0] == 0 else METHODS[run.method]
     engine = scan.trace if run.record else engine
 
