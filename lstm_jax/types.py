@@ -77,23 +77,7 @@ class Cell:
     """A recurrent cell: its equations and what they need, as pure functions.
 
     The engine owns the matrix products, time and the backward pass, so that a new cell is
-    `equations` and `init`. For instance an RNN with a leak:
-
-        class LeakyParams(NamedTuple):
-            kernel: jax.Array
-            recurrent_kernel: jax.Array
-
-        def equations(params, state, x, affine):
-            n = jnp.tanh(affine(x, state.h, params.recurrent_kernel))
-            return lj.RNNState(h=0.9 * state.h + 0.1 * n), {"n": n}
-
-        def init(key, input_size):
-            k1, k2 = jax.random.split(key)
-            return LeakyParams(jax.random.normal(k1, (input_size, 8)) / 8,
-                               jax.random.normal(k2, (8, 8)) / 8)
-
-        cell = lj.Cell("leaky", 8, init, lambda b: lj.RNNState(jnp.zeros((b, 8))), equations)
-        state, ys = lj.unroll(cell, cell.init(key, 4), xs)
+    `equations` and `init`.
 
     Attributes:
       name: how messages call the cell.
@@ -110,6 +94,23 @@ class Cell:
       prepare: `(params, key, state) -> params`: noise on the parameters, once a sequence.
       product: what stands for `@`, here and in the default `inputs`.
       hidden_size: H, where it is not the output's width.
+
+    Example:
+      class LeakyParams(NamedTuple):
+          kernel: jax.Array
+          recurrent_kernel: jax.Array
+
+      def equations(params, state, x, affine):
+          n = jnp.tanh(affine(x, state.h, params.recurrent_kernel))
+          return lj.RNNState(h=0.9 * state.h + 0.1 * n), {"n": n}
+
+      def init(key, input_size):
+          k1, k2 = jax.random.split(key)
+          return LeakyParams(jax.random.normal(k1, (input_size, 8)) / 8,
+                             jax.random.normal(k2, (8, 8)) / 8)
+
+      cell = lj.Cell("leaky", 8, init, lambda b: lj.RNNState(jnp.zeros((b, 8))), equations)
+      state, ys = lj.unroll(cell, cell.init(jax.random.key(0), 32), jnp.ones((50, 8, 32)))
     """
 
     name: str
