@@ -1,0 +1,1 @@
+"""One file an experiment: `get_config()` is the default and what differs from it."""

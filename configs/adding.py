@@ -1,0 +1,21 @@
+"""The adding problem (Hochreiter & Schmidhuber 1997, experiment 4)."""
+
+from ml_collections import ConfigDict
+
+from configs import default
+
+
+def get_config() -> ConfigDict:
+    config = default.get_config()
+    config.task = ConfigDict({"name": "adding", "length": 100})
+    config.cell.hidden_size = 64
+    config.cell.chrono = 110
+    config.optimizer.learning_rate = 3e-3
+    config.train.update(steps=5000, batch_size=64, eval_every=100, log_every=20)
+    config.modes.tiny = {
+        "task": {"length": 22},
+        "cell": {"hidden_size": 8},
+        "train": {"steps": 20, "batch_size": 8, "eval_every": 10, "log_every": 5},
+    }
+    config.modes.full = {"train": {"steps": 40000}}
+    return config

@@ -1,0 +1,27 @@
+"""Polyphonic music: Bach's chorales, predicted chord by chord, by four cells."""
+
+from ml_collections import ConfigDict
+from ml_collections.config_dict import placeholder
+
+from configs import default
+
+
+def get_config() -> ConfigDict:
+    config = default.get_config()
+    config.task = ConfigDict(
+        {
+            "name": "music",
+            "path": placeholder(str),  # another MATLAB file of JSB_Chorales.mat's form
+        }
+    )
+    config.cells = ("lstm", "peephole_lstm", "coupled_lstm", "gru")
+    config.cell.hidden_size = 256
+    config.model.dropout = 0.5
+    config.optimizer.update(learning_rate=3e-3, schedule="cosine")
+    config.train.update(steps=1000, batch_size=16, eval_every=50, log_every=25)
+    config.modes.tiny = {
+        "cell": {"hidden_size": 8},
+        "train": {"steps": 4, "batch_size": 8, "eval_every": 2, "log_every": 2},
+    }
+    config.modes.full = {"seeds": 5}
+    return config

@@ -1,0 +1,21 @@
+"""Temporal order (Hochreiter & Schmidhuber 1997, experiment 6a; 6b with task.relevant=3)."""
+
+from ml_collections import ConfigDict
+
+from configs import default
+
+
+def get_config() -> ConfigDict:
+    config = default.get_config()
+    config.task = ConfigDict({"name": "temporal_order", "length": 100, "relevant": 2})
+    config.cell.hidden_size = 64
+    config.cell.chrono = 110
+    config.optimizer.learning_rate = 3e-3
+    config.train.update(steps=3000, batch_size=64, eval_every=50, log_every=10)
+    config.modes.tiny = {
+        "task": {"length": 10},
+        "cell": {"hidden_size": 8},
+        "train": {"steps": 20, "batch_size": 8, "eval_every": 10, "log_every": 5},
+    }
+    config.modes.full = {"train": {"steps": 20000}}
+    return config

@@ -1,0 +1,1 @@
+"""Config-driven experiments: train, evaluate, sample and compare recurrent cells on real tasks."""

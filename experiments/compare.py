@@ -1,0 +1,152 @@
+"""Train several cells on the same task for the same budget, and say which is best.
+
+    python -m experiments.compare --config=configs/music.py --workdir=runs/music
+        --config.cells=lstm,gru --config.seeds=3
+
+Each cell trains in a directory of its own, all its seeds at once; a comparison that was
+interrupted goes on where it was. Beside them it writes results.json, table.md and curves.png.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import jax
+from ml_collections import ConfigDict
+from rich.console import Console
+from rich.table import Table
+
+import lstm_jax as lj
+from experiments import command_line
+from experiments.config import ConfigError, choose
+from experiments.results import parameter_count, write_json
+from experiments.train import train
+
+Results = dict[str, dict[str, Any]]
+
+
+def compare(config: ConfigDict, workdir: Path) -> Results:
+    """Trains every cell of `config.cells` and writes the comparison.
+
+    Returns:
+        Each cell's results, as its own `results.json` has them.
+    """
+    if not config.cells:
+        raise ConfigError(
+            "config.cells is empty; name the cells to compare: --config.cells=lstm,gru"
+        )
+    for name in config.cells:
+        choose("cells", name, lj.CELLS)
+    command_line.open_workdir(config, workdir)
+    found = {name: train(cell_config(config, name), workdir / name) for name in config.cells}
+    write_json(workdir / "results.json", {"cells": found})
+    (workdir / "table.md").write_text(markdown(found))
+
+    from experiments import plots  # matplotlib is slow to import
+
+    directories = {name: workdir / name for name in found}
+    plots.learning_curves(directories, metric_of(found), workdir / "curves.png")
+    return found
+
+
+def cell_config(config: ConfigDict, name: str) -> ConfigDict:
+    """The configuration of one cell's run, its size by the rule `config.compare.match`."""
+    own = config.copy_and_resolve_references()
+    own.cells, own.cell.name = (), name
+    if config.compare.match == "parameters":
+        own.cell.hidden_size = matching_size(own, _count(config))
+    return own.lock()
+
+
+def matching_size(config: ConfigDict, wanted: int) -> int:
+    """The hidden size whose parameter count is nearest to `wanted`, by bisection."""
+
+    def count(size: int) -> int:
+        trial = config.copy_and_resolve_references()
+        trial.cell.hidden_size = size
+        return _count(trial)
+
+    low, high = 1, 2
+    while count(high) < wanted:
+        low, high = high, 2 * high
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if count(middle) < wanted else (low, middle)
+    return min((low, high), key=lambda size: abs(count(size) - wanted))
+
+
+def rows(found: Results) -> list[list[str]]:
+    """The table's heading and its rows, one a cell."""
+    metric = metric_of(found)
+    solvable = any("solved_at" in m for r in found.values() for m in r["members"])
+    solved = ["solved after"] if solvable else []
+    table = [["cell", "parameters", metric.replace("_", " "), *solved, "steps/s", "seconds"]]
+    for name, result in found.items():
+        table.append(
+            [
+                name,
+                f"{result['parameters']:,}",
+                _value(result, metric),
+                *([_solved(result)] if solvable else []),
+                f"{result['steps_per_second'] or 0:.1f}",
+                f"{result['seconds']['total']:.0f}",
+            ]
+        )
+    return table
+
+
+def markdown(found: Results) -> str:
+    """The comparison as a Markdown table."""
+    heading, *body = rows(found)
+    lines = [heading, ["---", *["---:"] * (len(heading) - 1)], *body]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def show(found: Results, title: str) -> None:
+    """Prints the comparison."""
+    heading, *body = rows(found)
+    table = Table(title=title)
+    table.add_column(heading[0], no_wrap=True)
+    for name in heading[1:]:
+        table.add_column(name, justify="right")
+    for line in body:
+        table.add_row(*line)
+    Console().print(table)
+
+
+def metric_of(found: Results) -> str:
+    """The metric that the cells are compared by."""
+    return next(iter(found.values()))["metric"]
+
+
+def _value(result: dict[str, Any], metric: str) -> str:
+    """The mean, with the standard deviation over seeds if there are several."""
+    value, several = result["test"][metric], len(result["members"]) > 1
+    return f"{value['mean']:.4f}" + (f" ± {value['sd']:.4f}" if several else "")
+
+
+def _solved(result: dict[str, Any]) -> str:
+    """The mean number of training sequences, and how many of the members made it if not all."""
+    members = result["members"]
+    after = [m["solved_at"] for m in members if m["solved_at"]]
+    if not after:
+        return "never"
+    share = "" if len(after) == len(members) else f" ({len(after)} of {len(members)})"
+    return f"{sum(after) / len(after):,.0f}{share}"
+
+
+def _count(config: ConfigDict) -> int:
+    task = command_line.build_task(config)
+    return parameter_count(jax.eval_shape(task.init, jax.random.PRNGKey(0)))
+
+
+def main(config: ConfigDict, workdir: Path) -> None:
+    if (workdir / "results.json").exists():
+        print(f"the comparison in {workdir} is complete; choose another --workdir to run afresh")
+    show(compare(config, workdir), f"{config.task.name}, {config.seeds} seed(s)")
+    print(f"curves: {workdir / 'curves.png'}")
+
+
+if __name__ == "__main__":
+    command_line.run(main)

@@ -1,0 +1,226 @@
+"""From a configuration to the things it names: the network, the optimizer, the members."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import typing
+from collections.abc import Callable, Collection, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import optax
+from ml_collections import ConfigDict
+
+import lstm_jax as lj
+
+OPTIMIZERS = {
+    "adam": lambda rate, o: optax.adam(rate),
+    "adamw": lambda rate, o: optax.adamw(rate, weight_decay=o.weight_decay),
+    "sgd": lambda rate, o: optax.sgd(rate, momentum=o.momentum or None),
+    "rmsprop": lambda rate, o: optax.rmsprop(rate, momentum=o.momentum or None),
+}
+
+
+class ConfigError(ValueError):
+    """A setting that cannot work, in one sentence that names the field and the fix."""
+
+
+def choose(field: str, value: str, choices: Iterable[str]) -> str:
+    """Returns `value` if it is one of `choices`.
+
+    Raises:
+        ConfigError: naming the field, the choices and the nearest one.
+    """
+    choices = sorted(choices)
+    if value in choices:
+        return value
+    nearest = difflib.get_close_matches(str(value), choices, n=1)
+    hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
+    raise ConfigError(f"config.{field} is {value!r}, choose one of {', '.join(choices)}{hint}")
+
+
+def resolve(config: ConfigDict, overrides: Mapping[str, Any] | None = None) -> ConfigDict:
+    """Applies the chosen mode's overrides, then the user's own once more, and checks the result.
+
+    Args:
+        config: what a config file returns, the user's overrides already in it.
+        overrides: those overrides, dotted: `{"train.steps": 10}`.
+
+    Returns:
+        A locked copy without `modes`: what is trained and stored.
+    """
+    config = config.copy_and_resolve_references().lock()
+    mode = config.modes[choose("mode", config.mode, config.modes)]
+    try:
+        config.update(mode)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ConfigError(f"config.modes.{config.mode}: {first_line(error)}") from error
+    config.update_from_flattened_dict(dict(overrides or {}))
+    with config.unlocked():
+        del config.modes
+    config.cells = tuple(name for entry in config.cells for name in entry.split(","))
+    check(config)
+    return config.lock()
+
+
+def check(config: ConfigDict) -> None:
+    """Raises `ConfigError` for numbers out of range, before any work is done."""
+    every = ("train.eval_every", "train.log_every", "train.checkpoint_every")
+    at_least_one = ("cell.hidden_size", "cell.layers", "train.batch_size", "seeds", *every)
+    for field, least in [*((f, 1) for f in at_least_one), ("train.steps", 0), ("seed", 0)]:
+        value = _field(config, field)
+        if value < least:
+            raise ConfigError(f"config.{field} is {value}, it must be at least {least}")
+    for name, rate in config.model.items():
+        if name != "residual" and not 0 <= rate < 1:
+            raise ConfigError(f"config.model.{name} is {rate}, it must be in [0, 1)")
+    for rate in learning_rates(config):
+        if not rate > 0:
+            raise ConfigError(f"config.optimizer.learning_rate is {rate}, it must be positive")
+    choose("compare.match", config.compare.match, ("hidden", "parameters"))
+
+
+def make_cell(config: ConfigDict) -> lj.Cell:
+    """The cell of `config.cell`, with the regularizers of `config.model` around it."""
+    options = config.cell
+    build = lj.CELLS[choose("cell.name", options.name, lj.CELLS)]
+    arguments = _cell_arguments(options, _accepted(build))
+    try:
+        cell = build(options.hidden_size, **arguments)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"config.cell: {first_line(error)}") from error
+    return _regularized(cell, config.model)
+
+
+def make_network(config: ConfigDict) -> Any:
+    """`config.cell.layers` cells, stacked; a single one is returned as it is."""
+    cells = [make_cell(config) for _ in range(config.cell.layers)]
+    if len(cells) == 1 and not config.model.residual:
+        return cells[0]
+    return lj.stack(*cells, dropout=config.model.dropout, residual=config.model.residual)
+
+
+def make_optimizer(config: ConfigDict) -> optax.GradientTransformation:
+    """Clipping and the optimizer at learning rate 1 times the schedule.
+
+    Updates are linear in the learning rate: the runner multiplies them by each member's own.
+    """
+    options = config.optimizer
+    build = OPTIMIZERS[choose("optimizer.name", options.name, OPTIMIZERS)]
+    clip = optax.clip_by_global_norm(options.clip_norm) if options.clip_norm else optax.identity()
+    return optax.chain(clip, build(make_schedule(config), options))
+
+
+def make_schedule(config: ConfigDict) -> optax.Schedule:
+    """The learning rate over steps as a fraction of its peak: a linear warm-up, then the decay."""
+    options, steps = config.optimizer, max(config.train.steps - config.optimizer.warmup_steps, 1)
+    shapes = {
+        "constant": optax.constant_schedule(1.0),
+        "cosine": optax.cosine_decay_schedule(1.0, steps, alpha=options.final_fraction),
+        "linear": optax.linear_schedule(1.0, options.final_fraction, steps),
+    }
+    decay = shapes[choose("optimizer.schedule", options.schedule, shapes)]
+    if not options.warmup_steps:
+        return decay
+    rise = optax.linear_schedule(0.0, 1.0, options.warmup_steps)
+    return optax.join_schedules([rise, decay], [options.warmup_steps])
+
+
+def learning_rates(config: ConfigDict) -> tuple[float, ...]:
+    """The learning rates that train at once."""
+    return tuple(config.optimizer.learning_rates) or (config.optimizer.learning_rate,)
+
+
+def members(config: ConfigDict) -> list[tuple[int, float]]:
+    """(seed, learning rate) of every member that trains at once."""
+    seeds = range(config.seed, config.seed + config.seeds)
+    return [(seed, rate) for rate in learning_rates(config) for seed in seeds]
+
+
+def to_json(config: ConfigDict) -> dict[str, Any]:
+    """The configuration as JSON holds it (tuples become lists)."""
+    return json.loads(json.dumps(config.to_dict()))
+
+
+def read_json(path: Path) -> ConfigDict:
+    """The locked configuration that a run stored."""
+    return ConfigDict(_tuples(json.loads(path.read_text()))).lock()
+
+
+def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """The fields in which two stored configurations differ, each with both its values.
+
+    Example:
+        >>> differences({"train": {"steps": 1}}, {"train": {"steps": 2}})
+        ['config.train.steps was 1, now 2']
+    """
+    old, new = flatten(old), flatten(new)
+    names = [name for name in {**old, **new} if old.get(name) != new.get(name)]
+    return [f"config.{name} was {old.get(name)!r}, now {new.get(name)!r}" for name in names]
+
+
+def first_line(error: BaseException) -> str:
+    """An exception's message without its further lines and without KeyError's quotes."""
+    text = str(error.args[0]) if error.args else str(error)
+    return text.strip().splitlines()[0] if text.strip() else type(error).__name__
+
+
+def _accepted(build: Callable[..., lj.Cell]) -> set[str]:
+    """The names of a cell constructor's options, those of its `**options` among them."""
+    hints = typing.get_type_hints(build)
+    (shared,) = typing.get_args(hints["options"])
+    return {*hints, *typing.get_type_hints(shared)}
+
+
+def _cell_arguments(options: ConfigDict, accepted: Collection[str]) -> dict[str, Any]:
+    """The constructor's arguments: every option that is set, chrono in its bias's place."""
+    given = {k: v for k, v in options.items() if v is not None}
+    for name in ("name", "hidden_size", "layers", "chrono"):
+        given.pop(name, None)
+    if given.get("peepholes") == "none":
+        given["peepholes"] = False
+    if options.chrono:
+        biases = [name for name in ("forget_bias", "update_bias") if name in accepted]
+        given.update({name: lj.chrono(options.chrono) for name in biases})
+    for name in given:
+        if name not in accepted:
+            raise ConfigError(
+                f"config.cell.{name} is set, but the cell {options.name!r} has no such option"
+            )
+    return given
+
+
+def _regularized(cell: lj.Cell, model: ConfigDict) -> lj.Cell:
+    if model.variational_inputs or model.variational_recurrent:
+        cell = lj.variational_dropout(
+            cell, inputs=model.variational_inputs, recurrent=model.variational_recurrent
+        )
+    if model.drop_connect:
+        cell = lj.drop_connect(cell, model.drop_connect)
+    if model.zoneout:
+        cell = lj.zoneout(cell, model.zoneout)
+    return cell
+
+
+def _field(config: ConfigDict, dotted: str) -> Any:
+    for name in dotted.split("."):
+        config = config[name]
+    return config
+
+
+def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested fields under their dotted names."""
+    flat: dict[str, Any] = {}
+    for name, value in tree.items():
+        if isinstance(value, Mapping):
+            flat.update(flatten(value, f"{prefix}{name}."))
+        else:
+            flat[prefix + name] = value
+    return flat
+
+
+def _tuples(tree: Any) -> Any:
+    if isinstance(tree, Mapping):
+        return {name: _tuples(value) for name, value in tree.items()}
+    return tuple(tree) if isinstance(tree, list) else tree

@@ -1,0 +1,41 @@
+"""Evaluate the best parameters of a run on its validation or test split.
+
+python -m experiments.evaluate --workdir=runs/char_lm --split=test
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from absl import flags
+from ml_collections import ConfigDict
+from rich.console import Console
+from rich.table import Table
+
+from experiments import command_line
+from experiments.config import ConfigError, members
+from experiments.loop import load_best
+from experiments.step import make_evaluate
+
+SPLIT = flags.DEFINE_enum("split", "test", ["valid", "test"], "The split to evaluate on.")
+
+
+def evaluate(config: ConfigDict, workdir: Path, split: str) -> list[dict[str, float]]:
+    """Each member's metrics with its best parameters."""
+    task = command_line.build_task(config)
+    state = load_best(task, config, workdir)
+    if state is None:
+        raise ConfigError(f"{workdir} holds no checkpoint; train there first")
+    return make_evaluate(task)(state.best_params, split)
+
+
+def main(config: ConfigDict, workdir: Path) -> None:
+    values = evaluate(config, workdir, SPLIT.value)
+    table = Table("seed", "learning rate", *values[0], title=f"{SPLIT.value} split")
+    for (seed, rate), named in zip(members(config), values, strict=True):
+        table.add_row(str(seed), f"{rate:g}", *(f"{value:.4f}" for value in named.values()))
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    command_line.run(main)

@@ -1,0 +1,56 @@
+"""Learning curves, told apart by color, line style and a label."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+import numpy as np
+
+from experiments.results import read_metrics
+
+# Okabe & Ito's palette: distinct to color-blind readers, and in gray by the line styles.
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+STYLES = ("-", "--", "-.", ":")
+
+
+def learning_curves(directories: Mapping[str, Path], metric: str, path: Path) -> None:
+    """Plots the validation metric of several runs over training steps.
+
+    The line is the mean over a run's members, the band reaches from the worst to the best.
+
+    Args:
+        directories: the runs by the names that the legend shows.
+        metric: the value to plot.
+        path: the PNG to write.
+    """
+    figure, axes = plt.subplots(figsize=(8, 4.2), layout="constrained")
+    for index, (name, directory) in enumerate(directories.items()):
+        steps, values = _curve(read_metrics(directory / "metrics.jsonl"), metric)
+        color, style = COLORS[index % len(COLORS)], STYLES[index % len(STYLES)]
+        mean = [np.mean(v) for v in values]
+        axes.plot(steps, mean, label=name, linewidth=1.8, color=color, linestyle=style)
+        axes.plot(steps[-1:], mean[-1:], "o", color=color)  # where the run ended
+        low, high = [min(v) for v in values], [max(v) for v in values]
+        axes.fill_between(steps, low, high, color=color, alpha=0.15, linewidth=0)
+    axes.set_xlabel("training step")
+    axes.set_ylabel(f"validation {metric.replace('_', ' ')}")
+    axes.grid(alpha=0.3)
+    figure.legend(loc="outside right upper", frameon=False)
+    figure.savefig(path, dpi=150)
+    plt.close(figure)
+
+
+def _curve(lines: list[dict[str, Any]], metric: str) -> tuple[list[int], list[list[float]]]:
+    """The validation steps and, for each, the members' values."""
+    by_step: dict[int, list[float]] = defaultdict(list)
+    for line in lines:
+        if line["split"] == "valid" and line.get(metric) is not None:
+            by_step[line["step"]].append(line[metric])
+    return list(by_step), list(by_step.values())

@@ -1,0 +1,75 @@
+"""What a run shows while it trains: a live line on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from types import TracebackType
+
+from rich import progress
+
+PLAIN_SECONDS = 10.0
+
+
+class Progress:
+    """Shows step, loss, steps a second, items a second and the time left.
+
+    Example:
+        >>> with Progress("lstm", steps=100, first=0, unit="sequences") as shown:
+        ...     shown.update(10, loss=1.5, steps_rate=20.0, items_rate=640.0)
+    """
+
+    def __init__(self, title: str, steps: int, first: int, unit: str) -> None:
+        self._title, self._steps, self._unit = title, steps, unit
+        self._live = _live(title, steps, first, unit) if sys.stdout.isatty() else None
+        self._printed = 0.0
+
+    def __enter__(self) -> Progress:
+        if self._live:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._live:
+            self._live.stop()
+
+    def update(self, step: int, loss: float, steps_rate: float, items_rate: float) -> None:
+        """Shows the latest figures."""
+        if self._live:
+            self._live.update(
+                self._live.task_ids[0],
+                completed=step,
+                loss=loss,
+                steps_rate=steps_rate,
+                items_rate=items_rate,
+            )
+        elif time.monotonic() - self._printed > PLAIN_SECONDS:
+            self._printed = time.monotonic()
+            left = (self._steps - step) / steps_rate if steps_rate else float("nan")
+            print(
+                f"{self._title}: step {step}/{self._steps}, loss {loss:.4f},"
+                f" {steps_rate:.1f} steps/s, {items_rate:,.0f} {self._unit}/s,"
+                f" at most {left:.0f} s left",
+                flush=True,
+            )
+
+
+def _live(title: str, steps: int, first: int, unit: str) -> progress.Progress:
+    columns = (
+        "{task.description}",
+        progress.BarColumn(),
+        progress.MofNCompleteColumn(),
+        "loss {task.fields[loss]:.4f}",
+        "{task.fields[steps_rate]:.1f} steps/s",
+        "{task.fields[items_rate]:,.0f} " + unit + "/s",
+        progress.TimeRemainingColumn(),
+    )
+    live = progress.Progress(*columns)
+    nan = float("nan")
+    live.add_task(title, total=steps, completed=first, loss=nan, steps_rate=0.0, items_rate=0.0)
+    return live

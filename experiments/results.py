@@ -1,0 +1,155 @@
+"""What a run leaves behind: metrics.jsonl, TensorBoard events, results.json."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import math
+import os
+import platform
+import statistics
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+from tensorboardX import SummaryWriter
+
+PACKAGES = ("jax", "jaxlib", "flax", "optax", "lstm_jax")
+_compile_seconds = 0.0
+
+
+class Recorder:
+    """Appends values to `metrics.jsonl`, one line a member, and to TensorBoard's event files.
+
+    Example:
+        >>> with Recorder(directory, from_step=0) as recorder:
+        ...     recorder.write(10, "train", [{"loss": 1.5}])
+    """
+
+    def __init__(self, directory: Path, from_step: int) -> None:
+        """Goes on from `from_step`: lines of later steps, which are run again, are dropped."""
+        path = directory / "metrics.jsonl"
+        kept = [line for line in read_metrics(path) if line["step"] <= from_step]
+        temporary = path.with_suffix(".tmp")
+        temporary.write_text("".join(json.dumps(line) + "\n" for line in kept))
+        temporary.replace(path)
+        self._lines = path.open("a")
+        self._directory, self._purge = directory / "tensorboard", from_step + 1
+        self._events: dict[int, SummaryWriter] = {}
+
+    def __enter__(self) -> Recorder:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._lines.close()
+        for writer in self._events.values():
+            writer.close()
+
+    def write(self, step: int, split: str, values: Sequence[Mapping[str, float]]) -> None:
+        """Writes each member's values at a step of a split."""
+        for member, named in enumerate(values):
+            line = {"step": step, "split": split, "member": member, **_finite(named)}
+            self._lines.write(json.dumps(line) + "\n")
+            for name, value in named.items():
+                self._writer(member).add_scalar(f"{split}/{name}", value, step)
+        self._lines.flush()
+
+    def _writer(self, member: int) -> SummaryWriter:
+        if member not in self._events:
+            directory = str(self._directory / f"member_{member}")
+            self._events[member] = SummaryWriter(directory, purge_step=self._purge)
+        return self._events[member]
+
+
+def read_metrics(path: Path) -> list[dict[str, Any]]:
+    """The lines of a metrics file; a last line cut short by a crash is left out."""
+    lines = []
+    for text in path.read_text().splitlines() if path.exists() else []:
+        try:
+            lines.append(json.loads(text))
+        except json.JSONDecodeError:
+            break
+    return lines
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Writes JSON, whole or not at all."""
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(json.dumps(value, indent=2, sort_keys=True) + "\n")
+    temporary.replace(path)
+
+
+def mean_and_deviation(values: Sequence[float]) -> dict[str, float]:
+    """Mean and sample standard deviation (0 for a single value)."""
+    deviation = statistics.stdev(values) if len(values) > 1 else 0.0
+    return {"mean": statistics.fmean(values), "sd": deviation}
+
+
+def parameter_count(params: Any) -> int:
+    """The number of parameters in a pytree of arrays or shapes."""
+    return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(params))
+
+
+def environment() -> dict[str, Any]:
+    """Versions, machine and revision: what a result depends on besides its configuration."""
+    device = jax.devices()[0]
+    return {
+        "versions": {"python": platform.python_version(), **_versions()},
+        "platform": device.platform,
+        "device": _cpu_model() if device.platform == "cpu" else device.device_kind,
+        "device_count": jax.device_count(),
+        "cpu_cores": os.cpu_count(),
+        "git_revision": _git_revision(),
+    }
+
+
+def compile_seconds() -> float:
+    """Seconds that this process has spent on compiling, as JAX reports them."""
+    return _compile_seconds
+
+
+def _count_compilation(event: str, duration_secs: float, **_: str | int) -> None:
+    global _compile_seconds
+    if event in (
+        "/jax/core/compile/jaxpr_to_mlir_module_duration",
+        "/jax/core/compile/backend_compile_duration",
+    ):
+        _compile_seconds += duration_secs
+
+
+jax.monitoring.register_event_duration_secs_listener(_count_compilation)
+
+
+def _finite(values: Mapping[str, float]) -> dict[str, float | None]:
+    """NaN and infinity as null: JSON has no word for them."""
+    return {name: value if math.isfinite(value) else None for name, value in values.items()}
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in PACKAGES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+def _cpu_model() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    models = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return models[0] if models else platform.processor()
+
+
+def _git_revision() -> str | None:
+    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return done.stdout.strip()

@@ -1,0 +1,67 @@
+"""Sample from the best parameters of a run: text to read, music to hear.
+
+python -m experiments.sample --workdir=runs/char_lm --prompt="def " --temperature=0.7
+"""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from absl import flags
+from ml_collections import ConfigDict
+
+from experiments import command_line
+from experiments.config import ConfigError
+from experiments.loop import load_best
+from experiments.step import TrainState
+from experiments.task import Task
+
+OPTIONS = {
+    "prompt": flags.DEFINE_string("prompt", None, "What the sample starts with."),
+    "length": flags.DEFINE_integer("length", None, "How long it is, in the task's unit."),
+    "temperature": flags.DEFINE_float("temperature", None, "Below 1: safer; above 1: bolder."),
+    "top_k": flags.DEFINE_integer("top_k", None, "Only the k likeliest symbols."),
+    "top_p": flags.DEFINE_float("top_p", None, "Only the likeliest symbols of this total mass."),
+}
+SEED = flags.DEFINE_integer("seed", 0, "Seed of the random choices.")
+
+
+def sample(config: ConfigDict, workdir: Path, seed: int = 0, **options: Any) -> None:
+    """Lets the task sample, with the best member's parameters, into `workdir/samples`.
+
+    Raises:
+        ConfigError: if the task has nothing to sample, an option is not its own, or the run has
+            no checkpoint.
+    """
+    task = command_line.build_task(config)
+    if task.sample is None:
+        raise ConfigError(f"the task {config.task.name!r} has nothing to sample")
+    for name in options:
+        if name not in inspect.signature(task.sample).parameters:
+            raise ConfigError(f"--{name} is no option of the task {config.task.name!r}")
+    state = load_best(task, config, workdir)
+    if state is None:
+        raise ConfigError(f"{workdir} holds no checkpoint; train there first")
+    directory = workdir / "samples"
+    directory.mkdir(exist_ok=True)
+    task.sample(best_member(task, state), jax.random.PRNGKey(seed), directory, **options)
+
+
+def best_member(task: Task, state: TrainState) -> Any:
+    """The best parameters of the member whose validation metric is best."""
+    metrics = np.asarray(state.best_metric)
+    member = int(np.argmax(metrics) if task.higher_is_better else np.argmin(metrics))
+    return jax.tree.map(lambda leaf: leaf[member], state.best_params)
+
+
+def main(config: ConfigDict, workdir: Path) -> None:
+    given = {name: flag.value for name, flag in OPTIONS.items() if flag.value is not None}
+    sample(config, workdir, SEED.value, **given)
+
+
+if __name__ == "__main__":
+    command_line.run(main)

@@ -1,0 +1,88 @@
+"""Comparing cells: fair sizes, one table, nothing trained twice."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from experiments import command_line
+from experiments.compare import cell_config, compare, markdown, matching_size, rows
+from experiments.config import ConfigError
+from tests.experiments.conftest import toy_task
+
+
+@pytest.fixture
+def toy(config, monkeypatch):
+    """A comparison of two names over the toy task, whose network ignores the cell."""
+    monkeypatch.setitem(command_line.TASKS, "toy", toy_task)
+    config.task = {"name": "toy"}
+    config.cells = ("lstm", "gru")
+    return config
+
+
+def test_trains_each_cell_once(toy, tmp_path):
+    toy.seeds = 2
+    found = compare(toy, tmp_path)
+    assert list(found) == ["lstm", "gru"]
+    for name, result in found.items():
+        assert result == json.loads((tmp_path / name / "results.json").read_text())
+        assert result["cell"] == name
+    assert (tmp_path / "curves.png").stat().st_size > 5000
+    stamps = {path: path.stat().st_mtime_ns for path in tmp_path.glob("*/results.json")}
+    assert compare(toy, tmp_path) == found
+    assert stamps == {path: path.stat().st_mtime_ns for path in tmp_path.glob("*/results.json")}
+
+    (tmp_path / "gru" / "results.json").unlink()
+    again = compare(toy, tmp_path)
+    assert again["gru"]["test"] == found["gru"]["test"]
+    assert again["lstm"] == found["lstm"]
+
+
+def test_another_configuration_is_refused(toy, tmp_path):
+    toy.train.steps = 1
+    compare(toy, tmp_path)
+    toy.train.steps = 2
+    with pytest.raises(ConfigError, match=r"\(config.train.steps was 1, now 2\); choose another"):
+        compare(toy, tmp_path)
+
+
+def test_matching_parameters(toy):
+    wanted = 5 * 33 + 1  # of a network with 33 units: 5 H + 1
+    assert matching_size(toy, wanted) == 33
+    assert matching_size(toy, wanted + 2) == 33
+    assert matching_size(toy, wanted + 3) == 34
+    assert matching_size(toy, 1) == 1
+    toy.cell.hidden_size = 9
+    toy.compare.match = "parameters"
+    assert cell_config(toy, "gru").cell.hidden_size == 9
+
+
+@pytest.mark.parametrize(
+    ("cells", "message"),
+    [((), "config.cells is empty"), (("lstm", "grv"), "config.cells is 'grv'.*did you mean 'gru'")],
+)
+def test_cells_that_cannot_be_compared(toy, tmp_path, cells, message):
+    toy.cells = cells
+    with pytest.raises(ConfigError, match=message):
+        compare(toy, tmp_path)
+
+
+def test_table():
+    def result(value, solved):
+        return {
+            "metric": "right_fraction",
+            "test": {"right_fraction": {"mean": value, "sd": 0.25}},
+            "parameters": 1234,
+            "steps_per_second": 12.34,
+            "seconds": {"total": 98.7},
+            "members": [{"solved_at": s} for s in solved],
+        }
+
+    found = {"rnn": result(0.125, [None, None]), "gru": result(0.75, [3000, None])}
+    assert rows(found) == [
+        ["cell", "parameters", "right fraction", "solved after", "steps/s", "seconds"],
+        ["rnn", "1,234", "0.1250 ± 0.2500", "never", "12.3", "99"],
+        ["gru", "1,234", "0.7500 ± 0.2500", "3,000 (1 of 2)", "12.3", "99"],
+    ]
+    assert markdown(found).splitlines()[1] == "| --- | ---: | ---: | ---: | ---: | ---: |"

@@ -1,0 +1,227 @@
+"""The loop trains what optax would by hand, stops when it should, and resumes to the bit."""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from experiments.checkpoints import Checkpoints
+from experiments.loop import fit, load_best
+from experiments.results import read_metrics
+from experiments.step import (
+    Diverged,
+    check_finite,
+    divide,
+    init_state,
+    make_evaluate,
+    make_observe,
+    make_train_step,
+    total,
+)
+from experiments.task import Mean
+from tests.experiments.conftest import batch_of, toy_task
+
+
+def train(config, steps, task=None):
+    task = task or toy_task(config)
+    state, batches = init_state(task, config), task.train_batches()
+    train_step = make_train_step(task, config)
+    for _ in range(steps):
+        state, _ = train_step(state, next(batches))
+    return state
+
+
+def test_train_step_is_clipping_and_optax(config):
+    config.optimizer.clip_norm = 0.5
+    task = toy_task(config)
+    ours = train(config, 3)
+
+    fresh = init_state(task, config)
+    params, carry, key = jax.tree.map(lambda a: a[0], (fresh.params, fresh.carry, fresh.key))
+    optimizer = optax.chain(optax.clip_by_global_norm(0.5), optax.adam(0.03))
+    opt_state = optimizer.init(params)
+    for number in range(3):
+        noise = jax.random.fold_in(key, number)
+        batch = batch_of(number + 1, size=4)
+        grads, (carry, _) = jax.grad(task.loss, has_aux=True)(params, carry, batch, noise)
+        updates, opt_state = optimizer.update(grads, opt_state)
+        params = optax.apply_updates(params, updates)
+    close = partial(np.testing.assert_allclose, rtol=2e-5, atol=1e-7)
+    jax.tree.map(lambda a, b: close(a[0], b), ours.params, params)
+    assert int(ours.step[0]) == int(ours.carry[0]) == 3
+
+
+@pytest.mark.parametrize("name", ["adam", "adamw", "sgd", "rmsprop"])
+def test_every_optimizer_learns(config, name):
+    config.optimizer.update(name=name, learning_rate=0.02, weight_decay=1e-4, momentum=0.5)
+    task = toy_task(config)
+    evaluate = make_evaluate(task)
+    before = evaluate(init_state(task, config).params, "valid")[0]["squared_error"]
+    after = evaluate(train(config, 60).params, "valid")[0]["squared_error"]
+    assert after < 0.6 * before
+
+
+def test_members_train_as_they_would_alone(config):
+    config.seeds, config.optimizer.learning_rates = 2, (0.03, 0.01)
+    together = train(config, 4)
+    config.seeds, config.seed, config.optimizer.learning_rates = 1, 1, (0.01,)
+    alone = train(config, 4)
+    close = partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-7)
+    jax.tree.map(lambda a, b: close(a[3], b[0]), together.params, alone.params)
+    first, last = jax.tree.leaves(together.params)[1][np.array([0, 3])]
+    assert np.abs(first - last).max() > 1e-3
+
+
+def test_train_step_compiles_once(config):
+    task = toy_task(config)
+    state, batches = init_state(task, config), task.train_batches()
+    train_step = make_train_step(task, config)
+    for _ in range(3):
+        state, _ = train_step(state, next(batches))
+    assert train_step._cache_size() == 1
+
+
+def test_schedule_scales_each_members_own_rate(config):
+    config.optimizer.update(name="sgd", schedule="linear", warmup_steps=2, clip_norm=0.0)
+    task = toy_task(config)
+    train_step, state = make_train_step(task, config), init_state(task, config)
+    before = jax.tree.map(jnp.copy, state.params)
+    state, _ = train_step(state, batch_of(1, 4))
+    jax.tree.map(np.testing.assert_array_equal, state.params, before)  # warm-up starts from zero
+    state, _ = train_step(state, batch_of(2, 4))
+    assert any(
+        np.any(a != b)
+        for a, b in zip(jax.tree.leaves(state.params), jax.tree.leaves(before), strict=True)
+    )
+
+
+def test_evaluation_weighs_batches_by_their_size_and_threads_the_carry(config):
+    task = toy_task(config)
+    params = init_state(task, config).params
+    (values,) = make_evaluate(task)(params, "valid")
+    batches = [batch_of(1002, 2), batch_of(1005, 5)]
+    mine = jax.tree.map(lambda a: a[0], params)
+    errors = np.concatenate([(task.model.apply(mine, b["x"]) - b["y"]) ** 2 for b in batches])
+    np.testing.assert_allclose(values["squared_error"], errors.mean(), rtol=1e-5)
+    np.testing.assert_allclose(values["root"], errors.mean() ** 0.5, rtol=1e-5)
+    assert values["batches_before"] == 0.5  # 0 for the first batch, 1 for the second
+
+
+def test_means_are_summed_before_they_are_divided():
+    first = {"a": Mean(np.array([1.0, 9.0]), np.array([1.0, 3.0]))}
+    second = {"a": Mean(np.array([5.0, 0.0]), np.array([2.0, 0.0]))}
+    assert divide(total([first, second])) == [{"a": 2.0}, {"a": 3.0}]
+    assert divide(total([second]))[1] == {}
+
+
+@pytest.mark.parametrize("higher", [False, True])
+def test_observe_keeps_the_best_until_patience_ends(config, higher):
+    config.train.patience = 2
+    task = toy_task(config)._replace(higher_is_better=higher)
+    observe, state = make_observe(task, config), init_state(task, config)
+    sign = 1.0 if higher else -1.0
+    seen = []
+    for number, merit in enumerate([1.0, 3.0, 2.0, 2.5, 9.0]):
+        state = state.replace(params=jax.tree.map(lambda p, n=number: p * 0 + n, state.params))
+        state = observe(state, jnp.array([sign * merit]))
+        kept = float(jax.tree.leaves(state.best_params)[0].ravel()[0])
+        seen.append((kept, sign * float(state.best_metric[0]), bool(state.done[0])))
+    assert seen == [(0, 1, False), (1, 3, False), (1, 3, False), (1, 3, True), (1, 3, True)]
+
+
+def test_observe_stops_at_a_value_and_at_nan(config):
+    config.train.stop_at = 0.5
+    config.seeds = 3
+    task = toy_task(config)
+    state = make_observe(task, config)(init_state(task, config), jnp.array([0.6, 0.4, jnp.nan]))
+    assert state.done.tolist() == [False, True, True]
+    assert state.best_metric.tolist()[:2] == pytest.approx([0.6, 0.4])
+    assert state.best_metric[2] == jnp.inf
+
+
+def test_not_finite_names_the_step(config):
+    ok, bad = (
+        {"objective": Mean(np.array(values), np.ones(2))} for values in ([1.0, 2.0], [np.nan, 2.0])
+    )
+    check_finite([ok, ok], 5, config)
+    with pytest.raises(Diverged, match="step 6; try a smaller config.optimizer.learning_rate"):
+        check_finite([ok, bad], 5, config)
+    config.optimizer.learning_rates = (0.1, 0.2)
+    check_finite([ok, bad], 5, config)
+
+
+def test_divergence_ends_the_run(config, tmp_path):
+    config.optimizer.update(name="sgd", learning_rate=1e20, clip_norm=0.0)
+    with pytest.raises(Diverged, match="not finite at step"):
+        fit(toy_task(config), config, tmp_path)
+    assert not (tmp_path / "results.json").exists()
+
+
+def final_state(config, directory):
+    with Checkpoints(directory / "checkpoints") as checkpoints:
+        return checkpoints.restore(init_state(toy_task(config), config))[0]
+
+
+def test_resuming_is_exact(config, tmp_path):
+    config.seeds = 2
+    straight, broken = tmp_path / "straight", tmp_path / "broken"
+    for directory in (straight, broken):
+        directory.mkdir()
+    fit(toy_task(config), config, straight)
+    with pytest.raises(KeyboardInterrupt):
+        fit(toy_task(config, stop_after=13), config, broken)
+    assert max(line["step"] for line in read_metrics(broken / "metrics.jsonl")) == 12
+    fit(toy_task(config), config, broken)
+
+    jax.tree.map(
+        np.testing.assert_array_equal, final_state(config, straight), final_state(config, broken)
+    )
+    lines = (straight / "metrics.jsonl").read_text()
+    assert lines == (broken / "metrics.jsonl").read_text()
+    steps = [(v["step"], v["split"], v["member"]) for v in map(json.loads, lines.splitlines())]
+    assert len(steps) == len(set(steps))
+    assert [s for s, split, member in steps if (split, member) == ("valid", 0)] == [6, 12, 18, 20]
+    assert [s for s, split, member in steps if (split, member) == ("train", 1)] == [
+        4, 5, 6, 8, 10, 12, 15, 16, 18, 20,
+    ]  # fmt: skip
+
+
+def test_results_are_those_of_the_best_parameters(config, tmp_path):
+    config.seeds = 2
+    task = toy_task(config)
+    results = fit(task, config, tmp_path)
+    assert results == json.loads((tmp_path / "results.json").read_text())
+    best = load_best(task, config, tmp_path)
+    again = make_evaluate(task)(best.best_params, "test")
+    values = [m["test"]["squared_error"] for m in results["members"]]
+    np.testing.assert_allclose(values, [v["squared_error"] for v in again], rtol=1e-6)
+    np.testing.assert_allclose(results["test"]["squared_error"]["mean"], np.mean(values))
+    np.testing.assert_allclose(results["test"]["squared_error"]["sd"], np.std(values, ddof=1))
+    assert results["parameters"] == 3 * 4 + 4 + 4 + 1
+    assert (results["steps"], results["seeds"]) == (20, [0, 1])
+    assert results["facts"] == {"toy": True}
+    assert results["versions"]["jax"] == jax.__version__
+
+
+def test_the_better_learning_rate_is_reported(config, tmp_path):
+    config.optimizer.learning_rates = (1e-6, 0.03)
+    results = fit(toy_task(config), config, tmp_path)
+    assert results["learning_rate"] == 0.03
+    chosen = results["members"][1]["test"]["squared_error"]
+    assert results["test"]["squared_error"] == {"mean": chosen, "sd": 0.0}
+
+
+def test_a_solved_run_stops_at_the_next_evaluation(config, tmp_path):
+    results = fit(toy_task(config, solvable=True), config, tmp_path)
+    assert results["steps"] == 12
+    assert results["members"][0]["solved_at"] == 10
+
+
+def test_load_best_without_a_run(config, tmp_path):
+    assert load_best(toy_task(config), config, tmp_path) is None
