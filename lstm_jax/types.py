@@ -54,8 +54,8 @@ def matmul(a: Array, kernel: Array) -> Array:
 def whole_sequence_inputs(product: Callable[[Array, Array], Array]) -> Callable[..., Array]:
     """Builds xW + b for all steps at once, as one flat product over T·B rows."""
 
-    def inputs(params: Params, xs: Array, key: PRNGKey | None) -> Array:
-        del key
+    def inputs(params: Params, xs: Array, keys: PRNGKey | None) -> Array:
+        del keys
         rows = xs.reshape((-1, *xs.shape[2:]))
         z = product(rows, params.kernel)
         bias = getattr(params, "bias", None)
@@ -90,7 +90,8 @@ class Cell:
         whatever `lstm_jax.gates` shall show.
       identity: what makes two cells equal (and not recompile); the functions by default.
       dtype: the dtype of the computation; float32 (float64 with x64) by default.
-      inputs: `(params, xs, key) -> pytree of [T, B, ...]`: the input part of all steps at once.
+      inputs: `(params, xs, keys) -> pytree of [T, B, ...]`: the input part of all steps at once;
+        `keys` [T] are one key a step for noise, or None.
       prepare: `(params, key, state) -> params`: noise on the parameters, once a sequence.
       product: what stands for `@`, here and in the default `inputs`.
       hidden_size: H, where it is not the output's width.

@@ -30,9 +30,9 @@ class LayerNormLSTMParams(NamedTuple):
     peephole: Array | None = None
 
 
-def inputs(params: LayerNormLSTMParams, xs: Array, key: PRNGKey | None) -> Array:
+def inputs(params: LayerNormLSTMParams, xs: Array, keys: PRNGKey | None) -> Array:
     """LN(xW) + b for all steps at once, [T, B, 4H]."""
-    del key
+    del keys
     z = xs.reshape((-1, xs.shape[-1])) @ params.kernel
     z = layer_norm(z, params.input_scale, params.input_offset)
     if params.bias is not None:

@@ -107,10 +107,10 @@ def variational_dropout(cell: Cell, *, inputs: float = 0.0, recurrent: float = 0
         ]
         return params, (jax.random.bernoulli(k_inputs, 1 - inputs, x.shape[1:]), masks)
 
-    def masked_inputs(params: tuple[Params, Any], xs: Array, key: PRNGKey | None) -> Any:
+    def masked_inputs(params: tuple[Params, Any], xs: Array, keys: PRNGKey | None) -> Any:
         params, (mask, _) = params
         xs = keep(None if mask is None else mask[None], xs, inputs)
-        return cell.inputs(params, xs, key)  # type: ignore[misc]
+        return cell.inputs(params, xs, keys)  # type: ignore[misc]
 
     def equations(
         params: tuple[Params, Any], state: State, x: Any, affine: Affine
@@ -177,16 +177,20 @@ def zoneout(cell: Cell, rate: float | Mapping[str, float]) -> Cell:
             raise ValueError(f"zoneout: rate names {field!r}; the state has {', '.join(fields)}")
         check_rate("zoneout", f"rate of {field}", value)
 
-    def inputs(params: Params, xs: Array, key: PRNGKey | None) -> tuple[Any, Any]:
-        if key is None:
+    def inputs(params: Params, xs: Array, keys: PRNGKey | None) -> tuple[Any, Any]:
+        if keys is None:
             return cell.inputs(params, xs, None), None  # type: ignore[misc]
-        k_inner, *keys = jax.random.split(key, 1 + len(rates))
         state = jax.eval_shape(lambda: cell.initial_state(xs.shape[1]))
-        masks = {
-            field: jax.random.bernoulli(k, rates[field], (len(xs), *getattr(state, field).shape))
-            for k, field in zip(keys, rates, strict=True)
-        }
-        return cell.inputs(params, xs, k_inner), masks  # type: ignore[misc]
+
+        def draw(key: PRNGKey) -> tuple[PRNGKey, dict[str, Array]]:
+            inner, *own = jax.random.split(key, 1 + len(rates))
+            return inner, {
+                field: jax.random.bernoulli(k, rates[field], getattr(state, field).shape)
+                for k, field in zip(own, rates, strict=True)
+            }
+
+        inner, masks = jax.vmap(draw)(keys)
+        return cell.inputs(params, xs, inner), masks  # type: ignore[misc]
 
     def equations(
         params: Params, state: State, x: tuple[Any, Any], affine: Affine

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -45,12 +46,8 @@ def run_cell(
 
     def chunk(state: State, steps: tuple) -> tuple[State, Any]:
         xs, mask, resets, times = steps
-        key = (
-            k_inputs
-            if k_inputs is None or not times.size
-            else jax.random.fold_in(k_inputs, times[0])
-        )
-        inputs = cell.inputs(params, xs, key)  # type: ignore[misc]
+        keys = None if k_inputs is None else jax.vmap(partial(jax.random.fold_in, k_inputs))(times)
+        inputs = cell.inputs(params, xs, keys)  # type: ignore[misc]
         return engine(cell, params, state, inputs, mask, resets, run.reverse)
 
     resets = run.resets

@@ -37,7 +37,7 @@ def test_equal_keys_equal_noise_in_every_method(case, kind):
     assert_close(run(p.params, p.xs, jax.random.key(1), "fused"), scan, 1e-11)
 
 
-@pytest.mark.parametrize("kind", ["drop_connect", "variational"])
+@pytest.mark.parametrize("kind", sorted(NOISY))
 @pytest.mark.parametrize("case", HAVE_U, ids=str)
 def test_without_a_key_dropout_is_off(case, kind):
     p = problem(case.cell())
@@ -170,7 +170,7 @@ def test_a_rate_of_zero_changes_nothing():
         assert_close(lj.unroll(noisy, p.params, p.xs, key=KEY), wanted)
 
 
-@pytest.mark.parametrize("kind", ["drop_connect", "variational"])
+@pytest.mark.parametrize("kind", sorted(NOISY))
 def test_chunks_do_not_change_the_noise(kind):
     p = problem(NOISY[kind](lj.lstm(5)), steps=7)
     whole = lj.unroll(p.cell, p.params, p.xs, key=KEY)
