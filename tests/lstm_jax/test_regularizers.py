@@ -37,7 +37,7 @@ def test_equal_keys_equal_noise_in_every_method(case, kind):
     assert_close(run(p.params, p.xs, jax.random.key(1), "fused"), scan, 1e-11)
 
 
-@pytest.mark.parametrize("kind", sorted(NOISY))
+@pytest.mark.parametrize("kind", ["drop_connect", "variational"])
 @pytest.mark.parametrize("case", HAVE_U, ids=str)
 def test_without_a_key_dropout_is_off(case, kind):
     p = problem(case.cell())
