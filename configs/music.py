@@ -18,7 +18,7 @@ def get_config() -> ConfigDict:
     config.cell.hidden_size = 256
     config.model.dropout = 0.5
     config.optimizer.update(learning_rate=3e-3, schedule="cosine")
-    config.train.update(steps=1000, batch_size=16, eval_every=50, log_every=25)
+    config.train.update(steps=1500, batch_size=16, eval_every=50, patience=8, log_every=25)
     config.modes.tiny = {
         "cell": {"hidden_size": 8},
         "train": {"steps": 4, "batch_size": 8, "eval_every": 2, "log_every": 2},

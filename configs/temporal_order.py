@@ -1,4 +1,11 @@
-"""Temporal order (Hochreiter & Schmidhuber 1997, experiment 6a; 6b with task.relevant=3)."""
+"""Temporal order (Hochreiter & Schmidhuber 1997, experiment 6a; 6b with task.relevant=3).
+
+    python -m experiments.train --config=configs/temporal_order.py --workdir=runs/temporal_order
+
+Solved by their criterion (the latest 2,000 training sequences right, all softmax errors below 0.3,
+mean error below 0.1) after about 17,000 sequences by lstm and by gru (theirs: 31,390), in half a
+minute on two cores, all 2,560 test sequences right. Without chrono the gru stays at chance.
+"""
 
 from ml_collections import ConfigDict
 

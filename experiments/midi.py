@@ -72,9 +72,9 @@ def plot_rolls(path: Path, rolls: Mapping[str, np.ndarray]) -> None:
             y=[note.pitch for note in drawn],
             left=[note.start for note in drawn],
             width=[note.end - note.start for note in drawn],
-            height=0.8,
+            height=0.9,
             edgecolor="white",
-            linewidth=0.5,
+            linewidth=0.3,
         )
         axis.set_title(title, loc="left")
         axis.set_ylabel("MIDI note")
