@@ -1,4 +1,12 @@
-"""Polyphonic music: Bach's chorales, predicted chord by chord, by four cells."""
+"""Polyphonic music: Bach's chorales, predicted chord by chord, by four cells.
+
+    python -m experiments.compare --config=configs/music.py --workdir=runs/music
+    python -m experiments.sample --workdir=runs/music/lstm
+
+Negative log-likelihood in nats a frame on the test pieces, chosen by validation, one seed: lstm
+8.43, peephole_lstm 8.44, coupled_lstm 8.52, gru 8.70; the notes' marginal rates have 11.09. The
+comparison took 500 seconds on two processor cores with other work on them.
+"""
 
 from ml_collections import ConfigDict
 from ml_collections.config_dict import placeholder
