@@ -38,6 +38,8 @@ def compare(config: ConfigDict, workdir: Path) -> Results:
         )
     for name in config.cells:
         choose("cells", name, lj.CELLS)
+    if not (workdir / "results.json").exists():
+        command_line.build_task(cell_config(config, config.cells[0]))  # before anything is written
     command_line.open_workdir(config, workdir)
     found = {name: train(cell_config(config, name), workdir / name) for name in config.cells}
     write_json(workdir / "results.json", {"cells": found})

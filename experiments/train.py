@@ -22,11 +22,12 @@ from experiments.loop import fit
 
 def train(config: ConfigDict, workdir: Path) -> dict[str, Any]:
     """Trains in `workdir`, or returns the results that are there if the run is complete."""
-    command_line.open_workdir(config, workdir)
     path = workdir / "results.json"
-    if path.exists():
+    task = None if path.exists() else command_line.build_task(config)
+    command_line.open_workdir(config, workdir)  # only now: a mistake in config leaves nothing
+    if task is None:
         return json.loads(path.read_text())
-    results = fit(command_line.build_task(config), config, workdir)
+    results = fit(task, config, workdir)
 
     from experiments import plots  # matplotlib is slow to import
 

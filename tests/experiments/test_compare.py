@@ -9,6 +9,7 @@ import pytest
 from experiments import command_line
 from experiments.compare import cell_config, compare, markdown, matching_size, rows
 from experiments.config import ConfigError
+from experiments.train import train
 from tests.experiments.conftest import toy_task
 
 
@@ -45,6 +46,17 @@ def test_another_configuration_is_refused(toy, tmp_path):
     toy.train.steps = 2
     with pytest.raises(ConfigError, match=r"\(config.train.steps was 1, now 2\); choose another"):
         compare(toy, tmp_path)
+
+
+def test_a_mistake_leaves_nothing_behind(toy, tmp_path, monkeypatch):
+    def refuse(config):
+        raise ConfigError("config.task.path cannot be read")
+
+    monkeypatch.setitem(command_line.TASKS, "toy", refuse)
+    for command in (compare, train):
+        with pytest.raises(ConfigError, match="cannot be read"):
+            command(toy, tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 def test_matching_parameters(toy):
