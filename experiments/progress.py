@@ -21,7 +21,7 @@ class Progress:
 
     def __init__(self, title: str, steps: int, first: int, unit: str) -> None:
         self._title, self._steps, self._unit = title, steps, unit
-        self._live = _live(title, steps, first, unit) if sys.stdout.isatty() else None
+        self._live = _live(title, steps, first) if sys.stdout.isatty() else None
         self._printed = 0.0
 
     def __enter__(self) -> Progress:
@@ -40,36 +40,26 @@ class Progress:
 
     def update(self, step: int, loss: float, steps_rate: float, items_rate: float) -> None:
         """Shows the latest figures."""
+        rates = f"loss {loss:.4f}, {steps_rate:.1f} steps/s, {items_rate:,.0f} {self._unit}/s"
         if self._live:
-            self._live.update(
-                self._live.task_ids[0],
-                completed=step,
-                loss=loss,
-                steps_rate=steps_rate,
-                items_rate=items_rate,
-            )
+            self._live.update(self._live.task_ids[0], completed=step, figures=rates)
         elif time.monotonic() - self._printed > PLAIN_SECONDS:
             self._printed = time.monotonic()
             left = (self._steps - step) / steps_rate if steps_rate else float("nan")
             print(
-                f"{self._title}: step {step}/{self._steps}, loss {loss:.4f},"
-                f" {steps_rate:.1f} steps/s, {items_rate:,.0f} {self._unit}/s,"
-                f" at most {left:.0f} s left",
+                f"{self._title}: step {step}/{self._steps}, {rates}, at most {left:.0f} s left",
                 flush=True,
             )
 
 
-def _live(title: str, steps: int, first: int, unit: str) -> progress.Progress:
+def _live(title: str, steps: int, first: int) -> progress.Progress:
     columns = (
         "{task.description}",
         progress.BarColumn(),
         progress.MofNCompleteColumn(),
-        "loss {task.fields[loss]:.4f}",
-        "{task.fields[steps_rate]:.1f} steps/s",
-        "{task.fields[items_rate]:,.0f} " + unit + "/s",
+        "{task.fields[figures]}",
         progress.TimeRemainingColumn(),
     )
     live = progress.Progress(*columns)
-    nan = float("nan")
-    live.add_task(title, total=steps, completed=first, loss=nan, steps_rate=0.0, items_rate=0.0)
+    live.add_task(title, total=steps, completed=first, figures="compiling")
     return live
