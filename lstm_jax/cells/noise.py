@@ -101,9 +101,11 @@ def variational_dropout(cell: Cell, *, inputs: float = 0.0, recurrent: float = 0
         k_inner, k_inputs, k_recurrent = jax.random.split(key, 3)
         x = jnp.zeros((1, state.h.shape[0], params.kernel.shape[0]), state.h.dtype)
         params = cell.prepare(params, k_inner, state)
+        shapes = operand_shapes(cell, params, state, x)
+        keys = jax.random.split(k_recurrent, len(shapes))
         masks = [
             jax.random.bernoulli(k, 1 - recurrent, shape)
-            for k, shape in enumerate_keys(k_recurrent, operand_shapes(cell, params, state, x))
+            for k, shape in zip(keys, shapes, strict=True)
         ]
         return params, (jax.random.bernoulli(k_inputs, 1 - inputs, x.shape[1:]), masks)
 
@@ -131,11 +133,6 @@ def variational_dropout(cell: Cell, *, inputs: float = 0.0, recurrent: float = 0
         inputs=masked_inputs,
         equations=equations,
     )
-
-
-def enumerate_keys(key: PRNGKey, shapes: list[tuple[int, ...]]) -> Any:
-    """Pairs each shape with a key of its own."""
-    return zip(jax.random.split(key, max(len(shapes), 1)), shapes, strict=False)
 
 
 def operand_shapes(cell: Cell, params: Params, state: State, xs: Array) -> list[tuple[int, ...]]:
