@@ -96,15 +96,46 @@ def backward(
     kernels, kernels_to_theta = jax.vjp(
         lambda theta: product_kernels(cell, put_params(theta), state, first(inputs)), theta
     )
-    fresh = cell.initial_state(state.h.shape[0])
-    before = previous(states, state, reverse)
-    wiring = Wiring()
+    before, wiring = previous(states, state, reverse), Wiring()
+    (d_state, d_small), (d_x, d_z, operands) = jax.lax.scan(
+        adjoint_step(cell, params, elementwise, kernels, wiring),
+        (d_last, [zeros_to_add_to(v) for v in chosen(elementwise, theta)]),
+        (before, inputs, products, mask, resets, d_outputs),
+        reverse=not reverse,
+    )
+    operands = wiring.with_state(operands, entered(cell, before, resets))
+    (d_theta,) = kernels_to_theta(
+        [
+            kernel_gradient(cell.product, a, u, dz)
+            for a, u, dz in zip(operands, kernels, d_z, strict=True)
+        ]
+    )
+    added = iter(d_small)
+    d_theta = [
+        d + next(added).astype(d.dtype) if used else d
+        for d, used in zip(d_theta, elementwise, strict=True)
+    ]
+    _, put_inputs = split_floats(inputs)
+    d_inputs = put_inputs(wiring.with_products(d_x, d_z), keep_others=False)
+    return put_params(d_theta, keep_others=False), d_state, d_inputs, None, None
 
-    def body(carry: tuple, step: tuple) -> tuple[tuple, tuple]:
+
+def adjoint_step(
+    cell: Cell, params: Params, elementwise: list[bool], kernels: list[Array], wiring: Wiring
+) -> Callable[[tuple, tuple], tuple[tuple, tuple]]:
+    """One step of the reverse loop.
+
+    It replays the step on the saved results of its products, and pulls the adjoint of the new
+    state back to the old one, the input part, the products, and the elementwise parameters.
+    """
+    theta, put_params = split_floats(params)
+    small = chosen(elementwise, theta)
+
+    def step(carry: tuple, saved: tuple) -> tuple[tuple, tuple]:
         d_state, d_small = carry
-        state, x, z, keep, start, d_output = step
+        state, x, z, keep, start, d_output = saved
         x, put_x = split_floats(x)
-        state = scan.reset(start, fresh, state)
+        state = scan.reset(start, cell.initial_state(state.h.shape[0]), state)
 
         def replay(small: list, state: State, x: list, z: list) -> tuple[State, list]:
             operands: list[Array] = []
@@ -112,45 +143,20 @@ def backward(
             def affine(x: Any, a: Array, _: Array) -> Array:
                 k = len(operands)
                 operands.append(a)
-                return replayed(
-                    cell.product, align(x, z[k]), a.astype(kernels[k].dtype), kernels[k], z[k]
-                )
+                a = a.astype(kernels[k].dtype)
+                return replayed(cell.product, align(x, z[k]), a, kernels[k], z[k])
 
             parameters = put_params(merge(elementwise, small, theta))
             new, _ = advance(cell, parameters, state, put_x(x), affine)
             return scan.select(keep, new, state), wiring.without_state(operands, state)
 
-        small = [v for v, used in zip(theta, elementwise, strict=True) if used]
         _, pull, operands = jax.vjp(replay, small, state, x, z, has_aux=True)
-        d_state = d_state._replace(h=d_state.h + d_output)
-        d_small_t, d_state, d_x, d_z = pull(d_state)
+        d_small_t, d_state, d_x, d_z = pull(d_state._replace(h=d_state.h + d_output))
         d_state = scan.reset(start, jax.tree.map(jnp.zeros_like, d_state), d_state)
         d_small = [total + d for total, d in zip(d_small, d_small_t, strict=True)]
         return (d_state, d_small), (wiring.without_products(d_x, d_z), d_z, operands)
 
-    zeros = [
-        jnp.zeros(v.shape, jnp.promote_types(v.dtype, jnp.float32))
-        for v, used in zip(theta, elementwise, strict=True)
-        if used
-    ]
-    (d_state, d_small), (d_x, d_z, operands) = jax.lax.scan(
-        body,
-        (d_last, zeros),
-        (before, inputs, products, mask, resets, d_outputs),
-        reverse=not reverse,
-    )
-    entered = before if resets is None else scan.select(resets, over_time(fresh, before), before)
-    operands = wiring.with_state(operands, entered)
-    d_kernels = [
-        kernel_gradient(cell.product, a, u, dz)
-        for a, u, dz in zip(operands, kernels, d_z, strict=True)
-    ]
-    (d_theta,) = kernels_to_theta(d_kernels)
-    d_elementwise = merge(elementwise, d_small, [jnp.zeros_like(v) for v in theta])
-    d_theta = [a + b.astype(a.dtype) for a, b in zip(d_theta, d_elementwise, strict=True)]
-    _, put_inputs = split_floats(inputs)
-    d_inputs = put_inputs(wiring.with_products(d_x, d_z), keep_others=False)
-    return put_params(d_theta, keep_others=False), d_state, d_inputs, None, None
+    return step
 
 
 run.defvjp(forward, backward)
@@ -230,11 +236,18 @@ def previous(states: State, state: State, reverse: bool) -> State:
     return jax.tree.map(shift, states, state)
 
 
-def over_time(fresh: State, like: State) -> State:
-    """Broadcasts a state [B, H] to [T, B, H]."""
-    return jax.tree.map(
-        lambda f, s: jnp.broadcast_to(f[None].astype(s.dtype), s.shape), fresh, like
-    )
+def entered(cell: Cell, before: State, resets: Array | None) -> State:
+    """The state that each step's equations saw: the one before it, or after a reset a fresh one."""
+    if resets is None:
+        return before
+    fresh = cell.initial_state(before.h.shape[1])
+    fresh = jax.tree.map(lambda f, s: jnp.broadcast_to(f[None], s.shape), fresh, before)
+    return scan.select(resets, fresh, before)
+
+
+def zeros_to_add_to(parameter: Array) -> Array:
+    """Where the gradient of an elementwise parameter adds up, in float32 at least."""
+    return jnp.zeros(parameter.shape, jnp.promote_types(parameter.dtype, jnp.float32))
 
 
 def first(inputs: Any) -> Any:
@@ -255,10 +268,15 @@ def split_floats(tree: ArrayTree) -> tuple[list[Array], Callable]:
     return [v for v in leaves if is_float(v)], put
 
 
-def merge(chosen: list[bool], values: list[Array], otherwise: list[Array]) -> list[Array]:
-    """Takes the next of `values` where chosen, else the entry of `otherwise`."""
+def chosen(which: list[bool], values: list[Array]) -> list[Array]:
+    """The values that are marked."""
+    return [v for v, marked in zip(values, which, strict=True) if marked]
+
+
+def merge(which: list[bool], values: list[Array], otherwise: list[Array]) -> list[Array]:
+    """Takes the next of `values` where marked, else the entry of `otherwise`."""
     given = iter(values)
-    return [next(given) if c else o for c, o in zip(chosen, otherwise, strict=True)]
+    return [next(given) if marked else o for marked, o in zip(which, otherwise, strict=True)]
 
 
 def probe(cell: Cell, params: Params, state: State, x: Any) -> tuple[State, list[Array]]:
