@@ -47,21 +47,18 @@ def zeros(batch_size: int, size: int, dtype: jnp.dtype) -> Array:
 
 
 def matmul(a: Array, kernel: Array) -> Array:
-    """The product of every dense cell: a [B, K] times kernel [K, G·H]."""
+    """The product of every dense cell: a [..., K] times kernel [K, G·H]."""
     return a @ kernel
 
 
 def whole_sequence_inputs(product: Callable[[Array, Array], Array]) -> Callable[..., Array]:
-    """Builds xW + b for all steps at once, as one flat product over T·B rows."""
+    """Builds xW + b for all steps at once, as one product over T·B rows."""
 
     def inputs(params: Params, xs: Array, keys: PRNGKey | None) -> Array:
         del keys
-        rows = xs.reshape((-1, *xs.shape[2:]))
-        z = product(rows, params.kernel)
+        z = product(xs, params.kernel)
         bias = getattr(params, "bias", None)
-        if bias is not None:
-            z = z + bias.reshape((1,) * (z.ndim - 1) + (-1,))
-        return z.reshape(*xs.shape[:2], *z.shape[1:])
+        return z if bias is None else z + bias.reshape((1,) * (z.ndim - 1) + (-1,))
 
     return inputs
 
@@ -93,7 +90,8 @@ class Cell:
       inputs: `(params, xs, keys) -> pytree of [T, B, ...]`: the input part of all steps at once;
         `keys` [T] are one key a step for noise, or None.
       prepare: `(params, key, state) -> params`: noise on the parameters, once a sequence.
-      product: what stands for `@`, here and in the default `inputs`.
+      product: what stands for `@`, here and in the default `inputs`: of an operand [B, ...] or
+        [T, B, ...] with a kernel.
       hidden_size: H, where it is not the output's width.
 
     Example:
@@ -176,6 +174,19 @@ def cast(tree: ArrayTree, dtype: jnp.dtype) -> ArrayTree:
 def is_float(v: Array) -> bool:
     """Whether an array holds floating-point numbers (and so has a gradient)."""
     return jnp.issubdtype(v.dtype, jnp.floating)
+
+
+def split_floats(tree: ArrayTree) -> tuple[list[Array], Callable]:
+    """The floating-point leaves of a tree, and a function that puts others in their place."""
+    leaves, treedef = jax.tree.flatten(tree)
+
+    def put(floats: list[Array], keep_others: bool = True) -> ArrayTree:
+        values = iter(floats)
+        others = [v if keep_others else None for v in leaves]
+        merged = [next(values) if is_float(v) else o for v, o in zip(leaves, others, strict=True)]
+        return jax.tree.unflatten(treedef, merged)
+
+    return [v for v in leaves if is_float(v)], put
 
 
 def plain_affine(product: Callable[[Array, Array], Array]) -> Affine:

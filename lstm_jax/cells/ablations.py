@@ -13,7 +13,7 @@ from typing import Literal, Unpack
 from chex import Array
 
 from lstm_jax.cells.build import LSTMOptions, MemoryOptions, resolve
-from lstm_jax.cells.functions import peepholes, sigmoid, split, tanh
+from lstm_jax.cells.functions import Activation, peepholes, sigmoid, split, tanh
 from lstm_jax.cells.initializers import Gating
 from lstm_jax.cells.memory import LSTMParams, memory_cell
 from lstm_jax.types import Affine, Cell, Gates, LSTMState
@@ -198,7 +198,7 @@ def center_1997(c: Array) -> Array:
     return tanh(0.5 * c)
 
 
-ACTIVATIONS = {"tanh": (tanh, tanh), "1997": (squash_1997, center_1997)}
+ACTIVATIONS: dict[str, tuple[Activation, Activation]] = {"tanh": (tanh, tanh), "1997": (squash_1997, center_1997)}
 
 
 def no_forget_equations(

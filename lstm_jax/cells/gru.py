@@ -37,7 +37,8 @@ def equations(
     width = 2 * h.shape[-1]
     u_rz, u_n = params.recurrent_kernel[:, :width], params.recurrent_kernel[:, width:]
     x_rz, x_n = x[..., :width], x[..., width:]
-    r, z = split(sigmoid(affine(x_rz, h, u_rz)), 2)
+    r, z = split(affine(x_rz, h, u_rz), 2)
+    r, z = sigmoid(r), sigmoid(z)
     n = tanh(affine(x_n, r * h, u_n))
     return RNNState((1 - z) * h + z * n), {"r": r, "z": z, "n": n}
 

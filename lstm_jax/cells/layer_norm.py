@@ -33,11 +33,8 @@ class LayerNormLSTMParams(NamedTuple):
 def inputs(params: LayerNormLSTMParams, xs: Array, keys: PRNGKey | None) -> Array:
     """LN(xW) + b for all steps at once, [T, B, 4H]."""
     del keys
-    z = xs.reshape((-1, xs.shape[-1])) @ params.kernel
-    z = layer_norm(z, params.input_scale, params.input_offset)
-    if params.bias is not None:
-        z = z + row(params.bias, z)
-    return z.reshape((*xs.shape[:2], -1))
+    z = layer_norm(xs @ params.kernel, params.input_scale, params.input_offset)
+    return z if params.bias is None else z + row(params.bias, z)
 
 
 def equations(

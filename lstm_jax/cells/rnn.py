@@ -9,11 +9,11 @@ import jax
 from chex import Array
 
 from lstm_jax.cells.build import CellOptions, build, resolve
-from lstm_jax.cells.functions import tanh
+from lstm_jax.cells.functions import Activation, tanh
 from lstm_jax.cells.initializers import Gating
 from lstm_jax.types import Affine, Cell, Gates, RNNState, zeros
 
-ACTIVATIONS = {"tanh": tanh, "relu": jax.nn.relu}
+ACTIVATIONS: dict[str, Activation] = {"tanh": tanh, "relu": jax.nn.relu}
 
 
 class RNNParams(NamedTuple):

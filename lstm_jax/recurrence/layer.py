@@ -15,6 +15,8 @@ from lstm_jax.types import Cell, Params, State, cast
 
 METHODS: dict[str, Callable] = {"scan": scan.run, "fused": fused.run}
 FASTEST = "fused"
+CACHE_BYTES = 2**21  # of input parts between two products of the input kernel, on the CPU
+CHUNK_ROWS = 512  # and at least so many rows in each, that the products stay large
 
 
 class Run(NamedTuple):
@@ -54,7 +56,13 @@ def run_cell(
     if resets is not None and run.mask is not None:
         resets = resets & run.mask
     steps = (xs, run.mask, resets, jnp.arange(xs.shape[0]))
-    state, outputs = in_chunks(chunk, state, steps, run.remat, run.reverse)
+
+    def chunks(state: State, steps: tuple) -> tuple[State, Any]:
+        size = chunk_length(cell, params, steps[0]) if engine is METHODS["fused"] else None
+        return in_chunks(chunk, state, steps, size, run.reverse)
+
+    rematerialized = chunks if run.remat is None else jax.checkpoint(chunks)
+    state, outputs = in_chunks(rematerialized, state, steps, run.remat, run.reverse)
     if run.record:
         states, gates = outputs
         gates = {name: silence(run.mask, v) for name, v in gates.items()}
@@ -67,18 +75,34 @@ def silence(mask: Array | None, v: Array) -> Array:
     return v if mask is None else jnp.where(scan.rows(mask, v), v, jnp.zeros_like(v))
 
 
+def chunk_length(cell: Cell, params: Params, xs: Array) -> int | None:
+    """How many steps to run between two products of the input kernel: None for all.
+
+    On the CPU, where the input part of a long sequence fits no cache and its fresh pages cost more
+    than its arithmetic, `CACHE_BYTES` of it; a divisor of T if one is near.
+    """
+    steps, batch = xs.shape[:2]
+    if jax.default_backend() != "cpu" or not steps * batch:
+        return None
+    part = jax.eval_shape(lambda: cell.inputs(params, xs[:1], None))  # type: ignore[misc]
+    step_bytes = sum(v.size * v.dtype.itemsize for v in jax.tree.leaves(part))
+    wanted = max(CACHE_BYTES // step_bytes, CHUNK_ROWS // batch, 1)
+    near = range(max(wanted // 2, 1), min(2 * wanted, steps) + 1)
+    return min((k for k in near if steps % k == 0), key=lambda k: abs(k - wanted), default=wanted)
+
+
 def in_chunks(
     run: Callable, state: State, steps: ArrayTree, size: int | None, reverse: bool
 ) -> tuple[State, ArrayTree]:
-    """Runs `size` steps at a time, saving only the states between and recomputing the rest.
+    """Runs `size` steps at a time.
 
-    With chunks of √T steps the backward pass needs memory for O(√T) steps (Chen et al. 2016,
+    If `run` is a `jax.checkpoint`, which saves its arguments alone and recomputes the rest, chunks
+    of √T steps need memory for O(√T) steps in the backward pass (Chen et al. 2016,
     arXiv:1604.06174).
     """
     length = jax.tree.leaves(steps)[0].shape[0]
     if size is None or size >= length:
         return run(state, steps)
-    run = jax.checkpoint(run)
     count, rest = divmod(length, size)
     whole = jax.tree.map(lambda v: v[: count * size].reshape(count, size, *v.shape[1:]), steps)
     tail = jax.tree.map(lambda v: v[count * size :], steps)
