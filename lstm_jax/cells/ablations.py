@@ -198,7 +198,10 @@ def center_1997(c: Array) -> Array:
     return tanh(0.5 * c)
 
 
-ACTIVATIONS: dict[str, tuple[Activation, Activation]] = {"tanh": (tanh, tanh), "1997": (squash_1997, center_1997)}
+ACTIVATIONS: dict[str, tuple[Activation, Activation]] = {
+    "tanh": (tanh, tanh),
+    "1997": (squash_1997, center_1997),
+}
 
 
 def no_forget_equations(
