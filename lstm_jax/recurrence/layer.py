@@ -49,8 +49,9 @@ def run_cell(
     def chunk(state: State, steps: tuple) -> tuple[State, Any]:
         xs, mask, resets, times = steps
         keys = None if k_inputs is None else jax.vmap(partial(jax.random.fold_in, k_inputs))(times)
-        inputs = cell.inputs(params, xs, keys)  # type: ignore[misc]
-        return engine(cell, params, state, inputs, mask, resets, run.reverse)
+        inputs = cell.inputs(params, silence(mask, xs), keys)  # type: ignore[misc]
+        state, outputs = engine(cell, params, state, inputs, mask, resets, run.reverse)
+        return state, outputs if run.record else silence(mask, outputs)
 
     resets = run.resets
     if resets is not None and run.mask is not None:
@@ -67,7 +68,7 @@ def run_cell(
         states, gates = outputs
         gates = {name: silence(run.mask, v) for name, v in gates.items()}
         return state, silence(run.mask, states.h), gates | states._asdict()
-    return state, silence(run.mask, outputs), None
+    return state, outputs, None
 
 
 def silence(mask: Array | None, v: Array) -> Array:

@@ -10,7 +10,7 @@ import jax
 from chex import Array, PRNGKey
 
 from lstm_jax.cells.noise import drop
-from lstm_jax.recurrence.layer import Run
+from lstm_jax.recurrence.layer import Run, silence
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,6 +63,7 @@ class Stack:
         count = len(self.layers)
         keys = [None] * 2 * count if run.key is None else jax.random.split(run.key, 2 * count)
         states, records = [], []
+        xs = silence(run.mask, xs) if self.residual else xs
         for k, (layer, p, s) in enumerate(zip(self.layers, params, state, strict=True)):
             x = drop(keys[2 * k], xs, self.dropout) if k else xs
             s, y, record = recurse(layer, p, x, s, run._replace(key=keys[2 * k + 1]))

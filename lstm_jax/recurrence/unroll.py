@@ -11,7 +11,7 @@ from chex import Array, PRNGKey
 
 from lstm_jax.recurrence import checks
 from lstm_jax.recurrence.bidirectional import Bidirectional
-from lstm_jax.recurrence.layer import FASTEST, METHODS, Run, run_cell, silence
+from lstm_jax.recurrence.layer import FASTEST, METHODS, Run, run_cell
 from lstm_jax.recurrence.stack import Stack
 from lstm_jax.types import Cell, Params, State
 
@@ -140,7 +140,7 @@ def compiled(
 ) -> tuple[State, Array, Any]:
     """The recurrence, compiled once for each network, way of running and shape."""
     run = run._replace(mask=mask, resets=resets, key=key)
-    return recur(network, params, silence(mask, xs), state, run)
+    return recur(network, params, xs, state, run)
 
 
 def recur(
