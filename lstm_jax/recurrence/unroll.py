@@ -36,6 +36,7 @@ def unroll(
         s_t, y_t = step(params, s_{t−1}, x_t),  t = 1 … T
 
     Pure: it composes with jit, vmap and grad, and is compiled once for each network and shape.
+    Where xs are split over devices by their batch, each device runs its own sequences.
 
     Args:
       cell: what to run.
@@ -54,8 +55,8 @@ def unroll(
       key: turns dropout and zoneout on.
       remat: length of the chunks whose insides are recomputed in the backward pass: about √T saves
         the most memory, at the cost of a second forward pass.
-      method: "scan" (the reference; it alone has forward-mode derivatives), "fused" (a faster
-        backward pass), or "auto" (the fastest that serves).
+      method: "scan" (the reference; it alone has forward-mode derivatives), "fused" (nothing but
+        the recurrence in its loops), or "auto" (the fastest that serves).
 
     Returns:
       The final state and the outputs ys [T, B, cell.output_size].

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 import pytest
 
-from experiments.bench import alone, layers, timing
+from experiments.bench import alone, layers, suites, timing
 from experiments.bench.contenders import CONTENDERS, FLOOR, missing
 from experiments.bench.problem import Problem, Shape, Unsuitable, check_outputs
 from experiments.bench.run import bench
@@ -185,6 +185,26 @@ def test_the_command(tmp_path):
                "--contenders=fused,scan", "--shapes=5x2x3x4", "--seconds=0", "--devices=1")
     assert done.returncode == 0, done.stderr
     check_files(tmp_path)
+
+
+@pytest.mark.slow
+def test_every_suite_runs(tmp_path, monkeypatch):
+    for name, shape in [("LONG", Shape(20, 2, 3, 4)), ("POPULATION_SHAPE", SHAPE),
+                        ("PRECISION_SHAPE", SHAPE)]:
+        monkeypatch.setattr(suites, name, shape)
+    settings = Settings((SHAPE,), ("fused",), cells=("gru",), seconds=0, devices=1)
+    found = bench(settings, suites.SUITES, tmp_path)["suites"]
+    assert set(found) == set(suites.SUITES)
+    assert found["cells"][str(SHAPE)]["gradient"]["ratios"]["gru"]["scan"]["median"] > 0
+    assert set(found["masks"][str(SHAPE)]["ratios"]) == {"lengths", "resets"}
+    assert all(run["temp_bytes"] > 0 for run in found["remat"]["runs"].values())
+    assert found["compile"]["first_step"]["compilations"] == 1
+    assert found["compile"]["second_step"]["compilations"] == 0
+    assert set(found["population"]["ratios"]) == {"vmap", "lax.map"}
+    errors = found["precision"]["errors"]
+    assert 0 < errors["float32, fused"]["ys"] < 1e-5 < errors["bfloat16, fused"]["ys"] < 0.1
+    table = (tmp_path / "table.md").read_text()
+    assert all(title in table for title in ("masks, lstm", "remat, lstm", "population, 16 lstms"))
 
 
 def test_shapes_are_read():
