@@ -16,7 +16,7 @@ JAX_PEERS = [name for name in PEERS if name != "torch"]
 
 def label(name: str, devices: int) -> str:
     """How tables call a contender."""
-    labels = {"fused_devices": f"fused, {devices} devices", FLOOR: f"{FLOOR} (the floor)"}
+    labels = {"fused_devices": f"fused, {devices} devices", FLOOR: "matrix products alone"}
     return labels.get(name, name)
 
 

@@ -38,7 +38,10 @@ def several_devices(problem: Problem) -> Calls:
 
 
 def floor(problem: Problem) -> Calls:
-    """The matrix products of a layer and nothing else that could be left out.
+    """The matrix products of a layer and nothing else that could be left out, on one device.
+
+    It keeps whole sequences, so that a layer which runs through them in chunks or on several
+    devices may be faster.
 
         forward    z = XW;  z_t + h_{t−1}U,  h_t a multiple of the sum of its G blocks
         gradient   dz_t Uᵀ from the last step to the first;  dU = Hᵀdz, dW = Xᵀdz, dX = dz Wᵀ

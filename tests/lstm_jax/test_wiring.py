@@ -234,11 +234,9 @@ def everything(jaxpr):
 
 
 def widths(loop):
-    """The widths of what a loop reads step by step, and of what it writes."""
-    carried = loop.params["num_carry"]
-    read = loop.invars[loop.params["num_consts"] + carried :]
-    written = loop.outvars[carried:]
-    return [[v.aval.shape[2] for v in vs if v.aval.ndim > 2] for vs in (read, written)]
+    """The widths of the sequences [T, B, width] that a loop reads, and of those that it writes."""
+    both = loop.invars, loop.outvars
+    return [[v.aval.shape[2] for v in vs if v.aval.ndim > 2] for vs in both]
 
 
 @pytest.mark.parametrize(("case", "gates"), [(Case("lstm"), 4), (Case("gru"), 3)], ids=str)
