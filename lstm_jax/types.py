@@ -179,14 +179,24 @@ def is_float(v: Array) -> bool:
 def split_floats(tree: ArrayTree) -> tuple[list[Array], Callable]:
     """The floating-point leaves of a tree, and a function that puts others in their place."""
     leaves, treedef = jax.tree.flatten(tree)
+    which = [is_float(v) for v in leaves]
 
     def put(floats: list[Array], keep_others: bool = True) -> ArrayTree:
-        values = iter(floats)
         others = [v if keep_others else None for v in leaves]
-        merged = [next(values) if is_float(v) else o for v, o in zip(leaves, others, strict=True)]
-        return jax.tree.unflatten(treedef, merged)
+        return jax.tree.unflatten(treedef, merge(which, floats, others))
 
-    return [v for v in leaves if is_float(v)], put
+    return chosen(which, leaves), put
+
+
+def chosen(which: list[bool], values: list[Array]) -> list[Array]:
+    """The values that are marked."""
+    return [v for v, marked in zip(values, which, strict=True) if marked]
+
+
+def merge(which: list[bool], values: list[Array], otherwise: list[Any]) -> list[Any]:
+    """Takes the next of `values` where marked, else the entry of `otherwise`."""
+    given = iter(values)
+    return [next(given) if marked else o for marked, o in zip(which, otherwise, strict=True)]
 
 
 def plain_affine(product: Callable[[Array, Array], Array]) -> Affine:

@@ -26,7 +26,7 @@ from chex import Array
 from lstm_jax.recurrence import scan, wiring
 from lstm_jax.recurrence.blocks import apart, together
 from lstm_jax.recurrence.transposes import transposes
-from lstm_jax.types import Cell, Params, State, advance, align, split_floats
+from lstm_jax.types import Cell, Params, State, advance, align, chosen, merge, split_floats
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(0, 6))
@@ -65,7 +65,7 @@ def forward(
     reverse: bool,
 ) -> tuple[tuple[State, Array], Saved]:
     """Runs the cell, and saves its states and the results of its products."""
-    kernels = wiring.product_kernels(cell, params, state, first(inputs))
+    kernels = wiring.product_kernels(cell, params, state, wiring.first(inputs))
     fresh = cell.initial_state(state.h.shape[0])
     leaves, tree = jax.tree.flatten(inputs)
 
@@ -98,7 +98,7 @@ def backward(
     params, state, inputs, mask, resets, states, products = saved
     d_last, d_outputs = cotangents
     theta, put_params = split_floats(params)
-    seen = cell, params, state, first(inputs)
+    seen = cell, params, state, wiring.first(inputs)
     kernels, kernels_to_theta = jax.vjp(
         lambda theta: wiring.product_kernels(cell, put_params(theta), *seen[2:]), theta
     )
@@ -121,11 +121,11 @@ def backward(
         d_x = input_gradient(cell, params, before, inputs, d_z)
     d_kernels = map(partial(kernel_gradient, cell.product), operands, kernels, d_z)
     (d_theta,) = kernels_to_theta(list(d_kernels))
-    sums = iter(d_small)
-    d_theta = [
-        d + next(sums).sum(0).astype(d.dtype) if used else d
-        for d, used in zip(d_theta, elementwise, strict=True)
+    sums = [
+        d + small.sum(0).astype(d.dtype)
+        for d, small in zip(chosen(elementwise, d_theta), d_small, strict=True)
     ]
+    d_theta = merge(elementwise, sums, d_theta)
     d_inputs = split_floats(inputs)[1](d_x, keep_others=False)
     return put_params(d_theta, keep_others=False), d_state, d_inputs, None, None
 
@@ -159,8 +159,3 @@ def previous(states: State, state: State, reverse: bool) -> State:
         return jnp.concatenate(parts)
 
     return jax.tree.map(shift, states, state)
-
-
-def first(inputs: Any) -> Any:
-    """The input part of step 0, for tracing."""
-    return jax.tree.map(lambda v: v[0], inputs)

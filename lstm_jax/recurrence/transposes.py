@@ -10,7 +10,17 @@ from chex import Array
 
 from lstm_jax.recurrence import scan, wiring
 from lstm_jax.recurrence.blocks import together
-from lstm_jax.types import Cell, Params, State, advance, align, matmul, split_floats
+from lstm_jax.types import (
+    Cell,
+    Params,
+    State,
+    advance,
+    align,
+    chosen,
+    matmul,
+    merge,
+    split_floats,
+)
 
 Pull = Callable[[Array], Array]
 
@@ -49,18 +59,15 @@ def transposes(
         trees.append(tree)
         return leaves, operands
 
-    first = jax.tree.map(lambda v: v[0], steps)
-    dependent = wiring.dependent_outputs(jax.make_jaxpr(one)(*first))
+    dependent = wiring.dependent_outputs(jax.make_jaxpr(one)(*wiring.first(steps)))
     varies = dependent[: trees[-1].num_leaves]
     axes = [0 if v else None for v in varies]
     leaves, operands = jax.vmap(one, out_axes=(axes, 0))(*steps)
 
     def apply(residuals: list[Array], d_new: State) -> tuple:
-        own = iter(residuals)
-        merged = [next(own) if v else leaf for v, leaf in zip(varies, leaves, strict=True)]
-        return jax.tree.unflatten(trees[-1], merged)(d_new)
+        return jax.tree.unflatten(trees[-1], merge(varies, residuals, leaves))(d_new)
 
-    return Transposes([leaf for v, leaf in zip(varies, leaves, strict=True) if v], apply), operands
+    return Transposes(chosen(varies, leaves), apply), operands
 
 
 def transposed_step(
@@ -86,13 +93,12 @@ def transposed_step(
             operands.append(a.astype(z[k].dtype))
             return recorded(adjoints[k](operands[k]), align(x, z[k]), operands[k], z[k])
 
-        values = iter(small)
-        merged = [next(values) if e else v for e, v in zip(elementwise, theta, strict=True)]
+        parameters = put_params(merge(elementwise, small, theta))
         state = scan.reset(start, cell.initial_state(state.h.shape[0]), state)
-        new, _ = advance(cell, put_params(merged), state, put_x(x), affine)
+        new, _ = advance(cell, parameters, state, put_x(x), affine)
         return scan.select(keep, new, state), operands
 
-    small = [v for e, v in zip(elementwise, theta, strict=True) if e]
+    small = chosen(elementwise, theta)
     z = [together(blocks) for blocks in products]
     _, transpose, operands = jax.vjp(replay, small, state, floats, z, has_aux=True)
     return transpose, operands

@@ -12,6 +12,11 @@ from jax.extend.core import ClosedJaxpr, Var
 from lstm_jax.types import Cell, Params, State, align, split_floats
 
 
+def first(steps: Any) -> Any:
+    """Step 0 of arrays over time, for tracing."""
+    return jax.tree.map(lambda v: v[0], steps)
+
+
 class Probe(NamedTuple):
     """What a trace of the equations saw, with products whose result depends on a alone."""
 

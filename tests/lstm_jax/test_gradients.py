@@ -91,21 +91,22 @@ def assert_slope(value, variables, gradient, step=1e-5):
     assert_close(slope, np.asarray((ahead - behind) / (2 * step)), 1e-6)
 
 
+def second_gradient_of(p, method):
+    """The gradient of the gradient's slope along a random direction, with lengths."""
+    direction = random_like(jax.tree.map(np.zeros_like, (p.params, p.xs, p.state)), seed=8)
+    loss, variables, masks = loss_of(p, method, "lengths")
+
+    def slope(variables):
+        gradient = jax.grad(loss, has_aux=True)(variables, masks)[0]
+        return sum(map(jnp.vdot, jax.tree.leaves(gradient), jax.tree.leaves(direction)))
+
+    return jax.jit(jax.grad(slope))(variables)
+
+
 @pytest.mark.parametrize("case", FEW + [Case("rnn"), Case("layer_norm_lstm")], ids=str)
 def test_gradients_of_gradients(case):
     p = problem(case.cell(), steps=3)
-    direction = random_like(jax.tree.map(np.zeros_like, (p.params, p.xs, p.state)), seed=8)
-
-    def second(method):
-        loss, variables, masks = loss_of(p, method, "lengths")
-
-        def slope(variables):
-            gradient = jax.grad(loss, has_aux=True)(variables, masks)[0]
-            return sum(map(jnp.vdot, jax.tree.leaves(gradient), jax.tree.leaves(direction)))
-
-        return jax.jit(jax.grad(slope))(variables)
-
-    assert_close(second("fused"), second("scan"), 1e-9)
+    assert_close(second_gradient_of(p, "fused"), second_gradient_of(p, "scan"), 1e-9)
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -9,9 +9,9 @@ import pytest
 
 import lstm_jax as lj
 from lstm_jax.recurrence import wiring
-from tests.cases import HIDDEN, Case, assert_close, problem, random_like
+from tests.cases import HIDDEN, Case, assert_close, problem
 from tests.lstm_jax.test_chunks import jaxprs_in
-from tests.lstm_jax.test_gradients import gradient_of, loss_of
+from tests.lstm_jax.test_gradients import gradient_of, loss_of, second_gradient_of
 
 PEEPHOLES = {"peepholes": "diagonal"}
 
@@ -193,18 +193,7 @@ def test_a_cell_of_ones_own_has_the_gradients_of_scan(equations, width):
 
 def test_a_cell_of_ones_own_has_the_second_gradients_of_scan():
     p = problem(custom(peephole_before_the_product), steps=3)
-    direction = random_like(jax.tree.map(np.zeros_like, (p.params, p.xs, p.state)), seed=8)
-
-    def second(method):
-        loss, variables, masks = loss_of(p, method, "lengths")
-
-        def slope(variables):
-            gradient = jax.grad(loss, has_aux=True)(variables, masks)[0]
-            return sum(map(jnp.vdot, jax.tree.leaves(gradient), jax.tree.leaves(direction)))
-
-        return jax.jit(jax.grad(slope))(variables)
-
-    assert_close(second("fused"), second("scan"), 1e-10)
+    assert_close(second_gradient_of(p, "fused"), second_gradient_of(p, "scan"), 1e-10)
 
 
 def test_a_matrix_that_depends_on_the_input_is_refused():
