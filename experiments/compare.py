@@ -14,11 +14,9 @@ from typing import Any
 
 import jax
 from ml_collections import ConfigDict
-from rich.console import Console
-from rich.table import Table
 
 import lstm_jax as lj
-from experiments import command_line
+from experiments import command_line, tables
 from experiments.config import ConfigError, choose
 from experiments.results import parameter_count, write_json
 from experiments.train import train
@@ -100,21 +98,12 @@ def rows(found: Results) -> list[list[str]]:
 
 def markdown(found: Results) -> str:
     """The comparison as a Markdown table."""
-    heading, *body = rows(found)
-    lines = [heading, ["---", *["---:"] * (len(heading) - 1)], *body]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    return tables.markdown(rows(found))
 
 
 def show(found: Results, title: str) -> None:
     """Prints the comparison."""
-    heading, *body = rows(found)
-    table = Table(title=title)
-    table.add_column(heading[0], no_wrap=True)
-    for name in heading[1:]:
-        table.add_column(name, justify="right")
-    for line in body:
-        table.add_row(*line)
-    Console().print(table)
+    tables.show(rows(found), title)
 
 
 def metric_of(found: Results) -> str:

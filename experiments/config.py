@@ -35,9 +35,15 @@ def choose(field: str, value: str, choices: Iterable[str]) -> str:
     choices = sorted(choices)
     if value in choices:
         return value
-    nearest = difflib.get_close_matches(str(value), choices, n=1)
-    hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
-    raise ConfigError(f"config.{field} is {value!r}, choose one of {', '.join(choices)}{hint}")
+    raise ConfigError(
+        f"config.{field} is {value!r}, choose one of {', '.join(choices)}{hint(value, choices)}"
+    )
+
+
+def hint(value: str, choices: Iterable[str]) -> str:
+    """Asks whether the nearest of the choices was meant; empty if none is near."""
+    nearest = difflib.get_close_matches(str(value), list(choices), n=1)
+    return f"; did you mean {nearest[0]!r}?" if nearest else ""
 
 
 def resolve(config: ConfigDict, overrides: Mapping[str, Any] | None = None) -> ConfigDict:

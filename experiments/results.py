@@ -9,7 +9,7 @@ import os
 import platform
 import statistics
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,11 @@ import jax
 from tensorboardX import SummaryWriter
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "lstm_jax")
-_compile_seconds = 0.0
+COMPILING = {  # what JAX calls the parts of a compilation
+    "/jax/core/compile/jaxpr_to_mlir_module_duration": "lower",
+    "/jax/core/compile/backend_compile_duration": "compile",
+}
+_compilations: dict[str, list[float]] = {part: [] for part in COMPILING.values()}
 
 
 class Recorder:
@@ -96,7 +100,7 @@ def environment() -> dict[str, Any]:
     """Versions, machine and revision: what a result depends on besides its configuration."""
     device = jax.devices()[0]
     return {
-        "versions": {"python": platform.python_version(), **_versions()},
+        "versions": {"python": platform.python_version(), **versions(PACKAGES)},
         "platform": device.platform,
         "device": _cpu_model() if device.platform == "cpu" else device.device_kind,
         "device_count": jax.device_count(),
@@ -107,16 +111,17 @@ def environment() -> dict[str, Any]:
 
 def compile_seconds() -> float:
     """Seconds that this process has spent on compiling, as JAX reports them."""
-    return _compile_seconds
+    return sum(map(sum, _compilations.values()))
+
+
+def compilations() -> dict[str, list[float]]:
+    """The seconds of each compilation of this process, by its parts "lower" and "compile"."""
+    return {part: list(seconds) for part, seconds in _compilations.items()}
 
 
 def _count_compilation(event: str, duration_secs: float, **_: str | int) -> None:
-    global _compile_seconds
-    if event in (
-        "/jax/core/compile/jaxpr_to_mlir_module_duration",
-        "/jax/core/compile/backend_compile_duration",
-    ):
-        _compile_seconds += duration_secs
+    if event in COMPILING:
+        _compilations[COMPILING[event]].append(duration_secs)
 
 
 jax.monitoring.register_event_duration_secs_listener(_count_compilation)
@@ -127,9 +132,10 @@ def _finite(values: Mapping[str, float]) -> dict[str, float | None]:
     return {name: value if math.isfinite(value) else None for name, value in values.items()}
 
 
-def _versions() -> dict[str, str]:
+def versions(packages: Iterable[str]) -> dict[str, str]:
+    """The installed version of each package."""
     found = {}
-    for name in PACKAGES:
+    for name in packages:
         try:
             found[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:

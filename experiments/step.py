@@ -175,8 +175,7 @@ def over_members(function: Callable, in_axes: Any = 0) -> Callable:
         if jax.tree.leaves(own)[0].shape[0] == 1:  # compiles to faster code without a loop
             single = one(jax.tree.map(lambda leaf: leaf[0], own))
             return jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], single)
-        over = jax.lax.map if jax.default_backend() == "cpu" else lambda f, own: jax.vmap(f)(own)
-        return over(one, own)
+        return jax.lax.map(one, own) if jax.default_backend() == "cpu" else jax.vmap(one)(own)
 
     return mapped
 

@@ -7,7 +7,6 @@ import ctypes
 import multiprocessing
 import statistics
 import time
-from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -80,6 +79,7 @@ def first_steps(layers: int) -> dict[str, Any]:
     """The first two training steps of the character model, the text and the state at hand."""
     from configs import char_lm
     from experiments.config import resolve
+    from experiments.results import compilations
     from experiments.step import init_state, make_train_step
     from experiments.tasks import TASKS
 
@@ -91,47 +91,15 @@ def first_steps(layers: int) -> dict[str, Any]:
     state, parts = jax.block_until_ready(init_state(task, config)), []
     for _ in range(2):
         batch = next(batches)
-        with Compilations() as seen:
-            started = time.perf_counter()
-            state, _ = jax.block_until_ready(step(state, batch))
-            seconds = time.perf_counter() - started
-        parts.append({"seconds": seconds, "compilations": seen.counts["compile"], **seen.seconds})
+        before, started = compilations(), time.perf_counter()
+        state, _ = jax.block_until_ready(step(state, batch))
+        seconds = time.perf_counter() - started
+        new = {part: done[len(before[part]) :] for part, done in compilations().items()}
+        spent = {part: sum(done) for part, done in new.items()}
+        parts.append({"seconds": seconds, "compilations": len(new["compile"]), **spent})
     first, second = parts
     traced = first["seconds"] - first["lower"] - first["compile"] - second["seconds"]
     return {"first_step": {**first, "trace": traced}, "second_step": second}
-
-
-class Compilations:
-    """Listens to what JAX says of its compilations.
-
-    Example:
-        >>> with Compilations() as seen:
-        ...     jax.jit(jnp.sin)(1.0)
-        >>> seen.counts["compile"], seen.seconds["compile"]
-    """
-
-    EVENTS = {
-        "/jax/core/compile/jaxpr_to_mlir_module_duration": "lower",
-        "/jax/core/compile/backend_compile_duration": "compile",
-    }
-
-    def __init__(self) -> None:
-        self.counts: Counter[str] = Counter()
-        self.seconds = dict.fromkeys(self.EVENTS.values(), 0.0)
-        self._listening = False
-        jax.monitoring.register_event_duration_secs_listener(self._hear)
-
-    def __enter__(self) -> Compilations:
-        self._listening = True
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._listening = False
-
-    def _hear(self, event: str, duration_secs: float, **_: str | int) -> None:
-        if self._listening and event in self.EVENTS:
-            self.counts[self.EVENTS[event]] += 1
-            self.seconds[self.EVENTS[event]] += duration_secs
 
 
 def precision(shape: Shape) -> dict[str, Any]:

@@ -79,13 +79,19 @@ def jax_calls(
 ) -> Calls:
     """The compiled calls of `function(params, xs, *more) -> ys`, xs and dy in its own layout."""
 
+    xs, dy = jnp.asarray(xs), jnp.asarray(dy)
+    inputs, gradient_inputs = (params, xs, *more), (params, xs, dy, *more)
+    return compiled_calls(function, gradient_of(function), inputs, gradient_inputs, batch_major)
+
+
+def gradient_of(function: Callable[..., jax.Array]) -> Callable[..., Any]:
+    """`(params, xs, dy, *more) -> (ys, gradients of <ys, dy> with respect to params and xs)`."""
+
     def gradient(params: Any, xs: jax.Array, dy: jax.Array, *more: Any) -> Any:
         ys, pull = jax.vjp(lambda params, xs: function(params, xs, *more), params, xs)
         return ys, pull(dy.astype(ys.dtype))
 
-    xs, dy = jnp.asarray(xs), jnp.asarray(dy)
-    return compiled_calls(function, gradient, (params, xs, *more), (params, xs, dy, *more),
-                          batch_major)
+    return gradient
 
 
 def compiled_calls(

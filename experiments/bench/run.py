@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
 import sys
 from collections.abc import Iterable
@@ -46,16 +45,10 @@ def bench(settings: Settings, suites: Iterable[str], workdir: Path) -> dict[str,
 
 def environment(settings: Settings) -> dict[str, Any]:
     """What the results depend on: the machine, versions, threads and the settings."""
-    versions = {}
-    for package in PACKAGES:
-        try:
-            versions[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            versions[package] = "not installed"
     common = results.environment()
     torch = sys.modules.get("torch")
     return common | {
-        "versions": common["versions"] | versions,
+        "versions": common["versions"] | results.versions(PACKAGES),
         "usable_cores": devices.core_count(),
         "torch_threads": torch.get_num_threads() if torch else None,
         "variables": {k: v for k, v in os.environ.items() if k.startswith(VARIABLES)},

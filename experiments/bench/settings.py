@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 from collections.abc import Collection, Sequence
 
 from experiments.bench.problem import Shape
-from experiments.config import ConfigError
+from experiments.config import ConfigError, hint
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,9 +38,9 @@ def parse_names(flag: str, names: Sequence[str], known: Collection[str]) -> tupl
     """
     for name in names:
         if name not in known:
-            nearest = difflib.get_close_matches(name, known, n=1)
-            hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
-            raise ConfigError(f"--{flag} has {name!r}, choose from {', '.join(known)}{hint}")
+            raise ConfigError(
+                f"--{flag} has {name!r}, choose from {', '.join(known)}{hint(name, known)}"
+            )
     return tuple(names)
 
 

@@ -12,7 +12,7 @@ import lstm_jax as lj
 from experiments.bench import alone
 from experiments.bench.layers import RACES, layers
 from experiments.bench.ours import init, one_device, outputs
-from experiments.bench.problem import SEED, Calls, Problem, Shape, jax_calls
+from experiments.bench.problem import SEED, Calls, Problem, Shape, gradient_of, jax_calls
 from experiments.bench.settings import Settings, say
 from experiments.bench.timing import race, ratio, summarize
 
@@ -102,13 +102,9 @@ def population(settings: Settings) -> dict[str, Any]:
     say(f"population: {POPULATION} models")
     problem = Problem("lstm", POPULATION_SHAPE)
     cell = lj.lstm(POPULATION_SHAPE.hidden)
-    function, (xs, dy) = outputs(cell, "fused"), problem.arrays()
+    gradient, (xs, dy) = gradient_of(outputs(cell, "fused")), problem.arrays()
     keys = jax.random.split(jax.random.key(SEED), POPULATION)
     params = jax.vmap(lambda key: cell.init(key, POPULATION_SHAPE.inputs))(keys)
-
-    def gradient(params: Any, xs: jax.Array, dy: jax.Array) -> Any:
-        ys, pull = jax.vjp(function, params, xs)
-        return ys, pull(dy)
 
     single, together = jax.jit(gradient), jax.jit(jax.vmap(gradient, (0, None, None)))
     mapped = jax.jit(lambda p, xs, dy: jax.lax.map(lambda own: gradient(own, xs, dy), p))

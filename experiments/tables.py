@@ -1,0 +1,27 @@
+"""Tables of text, the heading first: on the terminal and in Markdown."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.table import Table
+
+Rows = list[list[str]]
+
+
+def markdown(rows: Rows) -> str:
+    """The table in Markdown, all but its first column aligned to the right."""
+    heading, *body = rows
+    lines = [heading, ["---", *["---:"] * (len(heading) - 1)], *body]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def show(rows: Rows, title: str) -> None:
+    """Prints the table."""
+    heading, *body = rows
+    table = Table(title=title)
+    table.add_column(heading[0], no_wrap=True)
+    for name in heading[1:]:
+        table.add_column(name, justify="right")
+    for line in body:
+        table.add_row(*line)
+    Console().print(table)
