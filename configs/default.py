@@ -24,6 +24,8 @@ def get_config() -> ConfigDict:
             "train": _train(),
             "cells": (),  # the cells that `compare` trains, by name
             "compare": {"match": "hidden"},  # equal "hidden" sizes or equal "parameters" in number
+            "mesh": _mesh(),
+            "debug": {"replay": placeholder(str)},  # a bad_step.json: compute that step once more
         }
     )
 
@@ -78,6 +80,16 @@ def _train() -> dict:
         "eval_every": 100,  # steps between evaluations on the validation split
         "patience": 0,  # stop after so many evaluations without improvement; 0: never
         "stop_at": placeholder(float),  # stop when the validation metric is as good as this
-        "log_every": 20,
+        "log_every": 20,  # also how often signals are heeded
         "checkpoint_every": 500,
+        "bad_steps": 10,  # stop after so many skipped steps in a row
+        "spike": 0.0,  # skip a loss so many standard deviations above the latest 128; 0: never
+    }
+
+
+def _mesh() -> dict:
+    """Over how many devices a run is spread; another number goes on with the same run."""
+    return {
+        "data": 1,  # devices that share each batch; -1: all that there are
+        "model": 1,  # devices that share the columns of recurrent kernels and of the output layer
     }

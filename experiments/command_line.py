@@ -61,9 +61,7 @@ def open_workdir(config: ConfigDict, workdir: Path) -> None:
     workdir.mkdir(parents=True, exist_ok=True)
     path = workdir / "config.json"
     if path.exists():
-        ignored = {"data_dir": None}  # where the data lies makes no other run
-        old, new = to_json(read_json(path)) | ignored, to_json(config) | ignored
-        changed = differences(old, new)
+        changed = differences(to_json(read_json(path)), to_json(config))
         if changed:
             raise ConfigError(
                 f"{workdir} holds a run with another configuration ({'; '.join(changed)});"

@@ -22,6 +22,9 @@ OPTIMIZERS = {
 }
 
 
+ELSEWHERE = ("data_dir", "mesh.data", "mesh.model", "debug.replay")  # they make no other run
+
+
 class ConfigError(ValueError):
     """A setting that cannot work, in one sentence that names the field and the fix."""
 
@@ -157,12 +160,14 @@ def read_json(path: Path) -> ConfigDict:
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     """The fields in which two stored configurations differ, each with both its values.
 
+    Where the data lie and which devices compute (ELSEWHERE) make no difference.
+
     Example:
         >>> differences({"train": {"steps": 1}}, {"train": {"steps": 2}})
         ['config.train.steps was 1, now 2']
     """
     old, new = flatten(old), flatten(new)
-    names = [name for name in {**old, **new} if old.get(name) != new.get(name)]
+    names = [n for n in {**old, **new} if n not in ELSEWHERE and old.get(n) != new.get(n)]
     return [f"config.{name} was {old.get(name)!r}, now {new.get(name)!r}" for name in names]
 
 

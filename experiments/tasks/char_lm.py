@@ -17,7 +17,7 @@ import optax
 from flax import linen as nn
 from ml_collections import ConfigDict
 
-from experiments import data, decoding
+from experiments import data, decoding, downloads, files
 from experiments.config import ConfigError, choose, make_network
 from experiments.data import Window, Windows
 from experiments.task import Mean, Task
@@ -139,12 +139,12 @@ def load_text(config: ConfigDict) -> tuple[str, str]:
     """The text and what it is called."""
     if config.task.path:
         path = Path(config.task.path)
-        return data.read_text(path, "config.task.path"), path.name
+        return files.read_text(path, "config.task.path"), path.name
     name = choose("task.text", config.task.text, ("stdlib", "shakespeare"))
     if name == "stdlib":
         return data.stdlib_text(), "the Python standard library's sources"
-    path = data.locate(data.SHAKESPEARE, config.data_dir)
-    return data.read_text(path, "config.task.text"), name
+    path = downloads.locate(downloads.SHAKESPEARE, config.data_dir)
+    return files.read_text(path, "config.task.text"), name
 
 
 def split_text(text: str) -> dict[str, str]:
@@ -185,7 +185,7 @@ def summarize(means: dict[str, float]) -> dict[str, float]:
 def facts(text: str, symbols: dict[str, np.ndarray], vocabulary: Vocabulary) -> dict[str, Any]:
     """What the results say about the text."""
     return {
-        "sha256": data.sha256(text.encode()),
+        "sha256": files.sha256(text.encode()),
         "vocabulary_size": vocabulary.size,
         **{f"{name}_characters": len(part) for name, part in symbols.items()},
         **{

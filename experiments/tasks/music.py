@@ -16,7 +16,7 @@ import scipy.io
 from flax import linen as nn
 from ml_collections import ConfigDict
 
-from experiments import data, midi
+from experiments import data, downloads, files, midi
 from experiments.config import ConfigError, make_network
 from experiments.task import Mean, Task
 from lstm_jax.linen import Recurrent
@@ -67,7 +67,7 @@ def music(config: ConfigDict) -> Task:
     Raises:
         ConfigError: if there is no such file, or it has another form.
     """
-    path = Path(config.task.path or data.locate(data.JSB_CHORALES, config.data_dir))
+    path = Path(config.task.path or downloads.locate(downloads.JSB_CHORALES, config.data_dir))
     pieces = load(path)
     notes, size = pieces["train"][0].shape[1], config.train.batch_size
     model = MusicModel(make_network(config), notes, config.model.dropout)
@@ -84,7 +84,7 @@ def music(config: ConfigDict) -> Task:
         higher_is_better=False,
         summarize=dict,
         sample=partial(sample, model, pieces["test"]),
-        facts={"file": path.name, "sha256": data.sha256(path.read_bytes()), **facts(pieces)},
+        facts={"file": path.name, "sha256": files.sha256(path.read_bytes()), **facts(pieces)},
         unit="frames",
     )
 

@@ -12,7 +12,7 @@ import pytest
 
 import lstm_jax as lj
 from configs import char_lm as char_lm_config
-from experiments import data
+from experiments import data, files
 from experiments.config import ConfigError, resolve
 from experiments.step import init_state, make_evaluate, make_train_step
 from experiments.tasks.char_lm import (
@@ -54,7 +54,7 @@ def test_the_vocabulary_is_that_of_its_text():
 def test_the_facts_count_the_splits_and_what_training_never_saw(config, tmp_path):
     facts = char_lm(config).facts
     text = (tmp_path / "words.txt").read_text(encoding="utf-8")
-    assert facts["sha256"] == data.sha256(text.encode())
+    assert facts["sha256"] == files.sha256(text.encode())
     assert facts["train_characters"] == len(text) * 9 // 10
     assert sum(facts[f"{name}_characters"] for name in ("train", "valid", "test")) == len(text)
     assert facts["vocabulary_size"] == len(set(text) - set("Zé")) + 1
@@ -212,5 +212,5 @@ def test_the_standard_library_is_the_default_text():
     config = char_lm_config.get_config()
     config.mode = "tiny"
     facts = char_lm(resolve(config)).facts
-    assert facts["sha256"] == data.sha256(data.stdlib_text().encode())
+    assert facts["sha256"] == files.sha256(data.stdlib_text().encode())
     assert json.loads(json.dumps(facts)) == facts
