@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+import fcntl
+import hashlib
 import os
-import tempfile
+import shutil
+import sys
+import time
 import urllib.request
+from http.client import HTTPException
+from io import BufferedIOBase
 from pathlib import Path
 from typing import NamedTuple
+from urllib.error import HTTPError
+
+from absl import logging
+from rich.progress import wrap_file
 
 from experiments.config import ConfigError
-from experiments.files import sha256
+
+TIMEOUT = 30.0  # seconds without a byte
+PAUSES = (1.0, 4.0, 16.0)  # seconds before each further attempt
+PASSING = (416, 429, 500, 502, 503, 504)  # HTTP's words for what another attempt may mend
 
 
 class DataSet(NamedTuple):
@@ -57,7 +70,11 @@ def locate(data_set: DataSet, data_dir: str | None = None) -> Path:
     path = next((path for path in paths if path.is_file()), None)
     if path is None:
         return download(data_set, paths[-1])
-    found = sha256(path.read_bytes())
+    try:
+        with path.open("rb") as file:
+            found = digest(file)
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read ({error.strerror})") from error
     if found != data_set.sha256:
         raise ConfigError(
             f"{path} has the sha256 {found}, but it must be {data_set.sha256};"
@@ -67,22 +84,103 @@ def locate(data_set: DataSet, data_dir: str | None = None) -> Path:
 
 
 def download(data_set: DataSet, path: Path) -> Path:
-    """Downloads a data set to `path`, which appears only when it is whole and right."""
-    advice = f"put it into a directory as {data_set.file} and name that with --config.data_dir"
+    """Downloads a data set to `path`, which appears only when it is whole and right.
+
+    What has come so far is kept beside it, with the suffix .part, and the next call goes on from
+    there. Of several processes that want the same file one downloads it and the others wait.
+
+    Raises:
+        ConfigError: saying what happened, and where to put the file by hand.
+    """
+    part = path.with_name(f"{path.name}.part")
     try:
-        with urllib.request.urlopen(data_set.url, timeout=60) as response:
-            content = response.read()
-    except OSError as error:
-        raise ConfigError(f"{data_set.url} cannot be downloaded ({error}); {advice}") from error
-    if sha256(content) != data_set.sha256:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with part.open("a+b") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            if path.is_file():  # another process was faster
+                part.unlink(missing_ok=True)
+            else:
+                print(f"downloading {data_set.url} to {path}", flush=True)
+                complete(file, data_set)
+                part.replace(path)
+    except (OSError, HTTPException, WrongContent) as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
         raise ConfigError(
-            f"{data_set.url} gave the sha256 {sha256(content)}, but it must be"
-            f" {data_set.sha256}; {advice}"
+            f"{data_set.url} cannot be downloaded to {path} ({reason}); put it into a directory"
+            f" as {data_set.file} and name that with --config.data_dir"
+        ) from error
+    return path
+
+
+class WrongContent(Exception):
+    """What came is not what has the sha256 of the data set."""
+
+
+def complete(file: BufferedIOBase, data_set: DataSet) -> None:
+    """Adds to the part of a data set what it lacks; starts anew if that does not fit.
+
+    Raises:
+        WrongContent: if the origin, read from the start, has another sha256; `file` is empty then.
+    """
+    resumed = file.seek(0, os.SEEK_END) > 0
+    kind = receive_patiently(file, data_set.url)
+    found = digest(file)
+    if found == data_set.sha256:
+        os.fsync(file.fileno())
+        return
+    file.seek(0)
+    start = file.read(40)
+    file.truncate(0)
+    if resumed:
+        complete(file, data_set)
+    else:
+        raise WrongContent(
+            f"it gave {kind} that begins with {start!r} and has the sha256 {found},"
+            f" but it must be {data_set.sha256}"
         )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-        file.write(content)
-    return Path(file.name).replace(path)
+
+
+def receive_patiently(file: BufferedIOBase, url: str) -> str:
+    """Calls `receive` until everything is there, after stalls, cuts and passing errors again."""
+    for pause in PAUSES:
+        try:
+            return receive(file, url)
+        except (HTTPError, TimeoutError, ConnectionError, HTTPException) as error:
+            if isinstance(error, HTTPError) and error.code not in PASSING:
+                raise
+            if isinstance(error, HTTPError) and error.code == 416:  # the part is too long
+                file.truncate(0)
+            logging.warning("%s: %s; trying again in %g s", url, error, pause)
+            time.sleep(pause)
+    return receive(file, url)
+
+
+def receive(file: BufferedIOBase, url: str) -> str:
+    """Appends to `file` what it lacks, or writes it anew where the server sends no parts.
+
+    Returns:
+        The content type.
+
+    Raises:
+        OSError, HTTPException: if not everything came; what did come is in `file`.
+    """
+    size = file.seek(0, os.SEEK_END)
+    request = urllib.request.Request(url, headers={"Range": f"bytes={size}-"} if size else {})
+    with urllib.request.urlopen(request, timeout=TIMEOUT) as response:
+        if response.status != 206:
+            file.truncate(0)
+        name, plain = url.rsplit("/", 1)[-1], not sys.stdout.isatty()
+        with wrap_file(response, response.length or 0, description=name, disable=plain) as body:
+            shutil.copyfileobj(body, file)
+        if response.length:
+            raise ConnectionError(f"the connection was cut {response.length} bytes before the end")
+        return response.headers.get_content_type()
+
+
+def digest(file: BufferedIOBase) -> str:
+    """The sha256 of a file from its start, read in chunks."""
+    file.seek(0)
+    return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def cache_directory() -> Path:

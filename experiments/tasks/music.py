@@ -12,15 +12,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-import scipy.io
 from flax import linen as nn
 from ml_collections import ConfigDict
 
-from experiments import data, downloads, files, midi
+from experiments import data, downloads, files, matlab, midi
 from experiments.config import ConfigError, make_network
 from experiments.task import Mean, Task
 from lstm_jax.linen import Recurrent
 
+FIELD = "config.task.path"
 SPLITS = {"train": "traindata", "valid": "validdata", "test": "testdata"}
 LENGTH_STEP = 64  # batches are padded to multiples of this: few shapes, few compilations
 
@@ -32,6 +32,9 @@ class Chords(NamedTuple):
 
     roll: np.ndarray
     lengths: np.ndarray
+
+
+BATCH_AXES = Chords._make((1, 0))
 
 
 class MusicModel(nn.Module):
@@ -78,13 +81,16 @@ def music(config: ConfigDict) -> Task:
         init=lambda key: model.init(key, jnp.zeros((1, 1, notes))),
         initial_carry=tuple,
         loss=partial(loss, model),
-        train_batches=lambda: data.iterate(shuffled.batch(size, batch_fn=pad)),
+        train_batches=lambda part: data.iterate(
+            shuffled.batch(size, batch_fn=pad), part, BATCH_AXES
+        ),
         eval_batches=lambda split: in_order(pieces[split], size),
         metric="nll",
         higher_is_better=False,
         summarize=dict,
         sample=partial(sample, model, pieces["test"]),
         facts={"file": path.name, "sha256": files.sha256(path.read_bytes()), **facts(pieces)},
+        batch_axes=BATCH_AXES,
         unit="frames",
     )
 
@@ -95,21 +101,31 @@ def load(path: Path) -> dict[str, Pieces]:
     Raises:
         ConfigError: naming what is wrong with the file.
     """
+    content = files.read_bytes(path, FIELD)
     try:
-        content = scipy.io.loadmat(path)
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"config.task.path: {path} is no MATLAB file ({error})") from error
+        cells = matlab.read_cells(content)
+    except ValueError as error:
+        what = f"is no whole MATLAB file of version 5 to 7.2 ({error})"
+        raise files.refusal(path, FIELD, what) from error
     pieces: dict[str, Pieces] = {}
     for split, name in SPLITS.items():
-        if name not in content:
-            raise ConfigError(f"config.task.path: {path} lacks {name}; it must have {SPLITS}")
-        pieces[split] = list(content[name].ravel())
-        for number, piece in enumerate(pieces[split]):
-            if piece.ndim != 2 or piece.shape[1] != pieces["train"][0].shape[1]:
-                raise ConfigError(f"{path}: {name}[{number}] has the shape {piece.shape}")
-            if not np.isin(piece, (0, 1)).all():
-                raise ConfigError(f"{path}: {name}[{number}] holds more than zeros and ones")
+        if not cells.get(name):
+            needed = ", ".join(SPLITS.values())
+            raise files.refusal(path, FIELD, f"has no pieces {name}; give it the cells {needed}")
+        pieces[split] = cells[name]
+        for number, piece in enumerate(cells[name]):
+            if fault := _fault(piece, pieces["train"][0]):
+                raise files.refusal(path, FIELD, f"{name}[{number}] {fault}")
     return pieces
+
+
+def _fault(piece: np.ndarray, first: np.ndarray) -> str:
+    """What is wrong with a piece, empty if nothing is."""
+    if piece.ndim != 2 or len(piece) < 2 or not 0 < piece.shape[1] == first.shape[1]:
+        return f"has the shape {piece.shape}, it must be two or more frames of notes alike"
+    if not np.isin(piece, (0, 1)).all():
+        return "holds more than zeros and ones"
+    return ""
 
 
 def pad(pieces: Sequence[np.ndarray], size: int = 0) -> Chords:

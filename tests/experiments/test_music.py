@@ -1,6 +1,7 @@
 """Polyphonic music: loading, padding, the protocol of the likelihood, composing, MIDI."""
 
 import json
+import os
 
 import jax
 import jax.numpy as jnp
@@ -10,8 +11,9 @@ import pytest
 import scipy.io
 
 from configs import music as music_config
-from experiments import midi
+from experiments import downloads, midi
 from experiments.config import ConfigError, resolve
+from experiments.mesh import Part
 from experiments.step import init_state, make_evaluate, make_train_step
 from experiments.tasks.music import compose, load, marginal_nll, music, pad
 
@@ -62,27 +64,77 @@ def test_a_files_pieces_are_read_as_they_are(path):
             np.testing.assert_array_equal(piece, original)
 
 
+def put(name, value):
+    """Puts a value into a place of some pieces."""
+
+    def damage(cells):
+        cells[name][0, 2] = value
+
+    return damage
+
+
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda cells: cells.pop("testdata"), "lacks testdata"),
-        (lambda cells: cells["validdata"][0, 2].__setitem__((1, 1), 2), r"validdata\[2\] holds"),
-        (lambda cells: cells["testdata"].__setitem__((0, 1), np.ones((4, 3))), r"\[1\] has the sh"),
+        (lambda cells: cells.pop("testdata"), "has no pieces testdata; give it the cells traind"),
+        (lambda cells: cells.update(testdata=np.eye(3)), "has no pieces testdata"),
+        (lambda cells: cells.update(traindata=np.empty((1, 0), object)), "has no pieces traindata"),
+        (put("validdata", np.full((4, NOTES), 2)), r"validdata\[2\] holds more than zeros"),
+        (put("traindata", np.full((4, NOTES), np.nan)), r"traindata\[2\] holds more than zeros"),
+        (put("traindata", np.eye(NOTES) / 2), r"traindata\[2\] holds more than zeros and ones"),
+        (put("testdata", np.ones((4, 3))), r"testdata\[2\] has the shape \(4, 3\), it must"),
+        (put("testdata", np.ones((1, NOTES))), r"testdata\[2\] has the shape \(1, 8\)"),
+        (put("testdata", np.ones((0, NOTES))), r"testdata\[2\] has the shape \(0, 8\)"),
+        (put("traindata", np.ones((2, 3, NOTES))), r"traindata\[2\] has the shape \(2, 3, 8\)"),
+        (put("validdata", "do re mi"), r"MATLAB file .*\(a cell holds something else than real"),
+        (put("validdata", 1j * np.ones((4, NOTES))), "something else than real numbers"),
+        (put("validdata", {"notes": 1.0}), "something else than real numbers"),
     ],
 )
 def test_files_of_another_form_are_refused(tmp_path, damage, message):
     cells = random_pieces()
     damage(cells)
     scipy.io.savemat(tmp_path / "damaged.mat", cells)
-    with pytest.raises(ConfigError, match=message):
+    with pytest.raises(ConfigError, match=rf"config.task.path: .*d.mat .*{message}") as raised:
         load(tmp_path / "damaged.mat")
+    assert str(raised.value).count("config.task.path") == 1
 
 
-def test_files_that_are_no_matlab_files_are_refused(tmp_path):
-    (tmp_path / "notes.txt").write_text("do re mi " * 50)
-    for name in ("notes.txt", "absent.mat"):
-        with pytest.raises(ConfigError, match=f"{name} is no MATLAB file"):
-            load(tmp_path / name)
+def test_pieces_without_notes_are_refused(tmp_path):
+    cells = {name: np.empty((1, 1), object) for name in SIZES}
+    for name in SIZES:
+        cells[name][0, 0] = np.ones((4, 0))
+    scipy.io.savemat(tmp_path / "silent.mat", cells)
+    with pytest.raises(ConfigError, match=r"traindata\[0\] has the shape \(4, 0\)"):
+        load(tmp_path / "silent.mat")
+
+
+def test_files_that_are_no_matlab_files_are_refused(tmp_path, path):
+    whole = path.read_bytes()
+    for content, message in [
+        (b"do re mi " * 50, "is no whole MATLAB file of version 5 to 7.2"),
+        (whole[: len(whole) // 2], "is no whole MATLAB file of version 5 to 7.2"),
+        (b"", "is empty"),
+    ]:
+        (tmp_path / "notes").write_bytes(content)
+        with pytest.raises(ConfigError, match=f"config.task.path: .*notes {message}"):
+            load(tmp_path / "notes")
+    with pytest.raises(ConfigError, match=r"absent cannot be read \(No such file"):
+        load(tmp_path / "absent")
+
+
+def test_the_chorales_are_read_whole():
+    if not os.environ.get("LSTM_JAX_DATA"):
+        pytest.skip("LSTM_JAX_DATA is not set")
+    pieces = load(downloads.locate(downloads.JSB_CHORALES))
+    assert {split: len(found) for split, found in pieces.items()} == {
+        "train": 229,
+        "valid": 76,
+        "test": 77,
+    }
+    frames = {split: sum(len(piece) - 1 for piece in found) for split, found in pieces.items()}
+    assert frames == {"train": 13578, "valid": 4526, "test": 4648}
+    assert marginal_nll(pieces, "test") == pytest.approx(11.09, abs=0.005)
 
 
 def test_padding_fills_up_with_silence_and_empty_pieces():
@@ -105,7 +157,7 @@ def test_the_reported_nll_is_that_of_every_frame_but_the_first(config, path, bat
     pieces = load(path)["test"]
     total = sum(nll_by_hand(task, params, piece) for piece in pieces)
     everyone = jax.tree.map(lambda p: p[None], params)
-    reported = make_evaluate(task)(everyone, "test")[0]["nll"]
+    reported = make_evaluate(task, config)(everyone, "test")[0]["nll"]
     assert reported == pytest.approx(total / sum(len(piece) - 1 for piece in pieces), rel=1e-5)
 
 
@@ -128,14 +180,14 @@ def test_padding_has_no_influence_on_the_gradient(config, path):
 
 def test_every_training_piece_comes_once_an_epoch_in_another_order(config):
     config.train.batch_size = 4
-    batches = music(config).train_batches()
+    batches = music(config).train_batches(Part())
     lengths = [length for _ in range(11) for length in next(batches).lengths.tolist()]
     epochs = [lengths[i : i + 11] for i in range(0, 44, 11)]
     expected = sorted(len(piece) for piece in random_pieces()["traindata"][0])
     assert all(sorted(epoch) == expected for epoch in epochs)
     assert len({tuple(epoch) for epoch in epochs}) == 4
-    again = music(config).train_batches()
-    again.set_state(json.loads(json.dumps(music(config).train_batches().get_state())))
+    again = music(config).train_batches(Part())
+    again.set_state(json.loads(json.dumps(music(config).train_batches(Part()).get_state())))
     assert next(again).lengths.tolist() == lengths[:4]
 
 
@@ -156,11 +208,11 @@ def test_training_beats_the_marginal_rates(config, path):
     config.optimizer.learning_rate = 0.01
     config.train.steps = 60
     task = music(config)
-    state, batches = init_state(task, config), task.train_batches()
+    state, batches = init_state(task, config), task.train_batches(Part())
     step = make_train_step(task, config)
     for _ in range(config.train.steps):
         state, _ = step(state, next(batches))
-    reached = make_evaluate(task)(state.params, "test")[0]["nll"]
+    reached = make_evaluate(task, config)(state.params, "test")[0]["nll"]
     assert reached < 0.75 * marginal_nll(load(path), "test")
 
 
