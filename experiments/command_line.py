@@ -13,18 +13,9 @@ from typing import NoReturn
 from absl import app, flags, logging
 from ml_collections import ConfigDict, config_flags
 
-from experiments.config import (
-    ConfigError,
-    choose,
-    differences,
-    first_line,
-    flatten,
-    read_json,
-    resolve,
-    to_json,
-)
-from experiments.results import write_json
-from experiments.step import Diverged
+from experiments import mesh, signals
+from experiments.config import ConfigError, choose, first_line, flatten, read_json, resolve
+from experiments.loop import Diverged
 from experiments.task import Task
 from experiments.tasks import TASKS
 
@@ -34,11 +25,19 @@ flags.disclaim_key_flags()  # --help shows these flags as the command's own
 def run(command: Callable[[ConfigDict, Path], None]) -> None:
     """Runs `command(config, workdir)`; without --config, the configuration stored in workdir.
 
-    A mistake of the user ends with one line on stderr and exit code 2, a run that fails with 1.
+    Exit codes: 0, it is done; 1, the run failed; 2, a mistake of the user; 75, a signal ended it,
+    and the same command goes on. All but 0 come with one line on stderr.
     """
     flags.DEFINE_string("workdir", None, "The run's directory; it is made if absent.")
     config_flags.DEFINE_config_file("config", None, "A file of configs/.")
-    app.run(lambda _: _guard(lambda: command(_config(), _workdir())), flags_parser=_parse)
+
+    def on_devices() -> None:
+        config, workdir = _config(), _workdir()
+        mesh.start(config)
+        signals.install()  # once more: JAX takes SIGTERM where several processes make up a run
+        command(config, workdir)
+
+    app.run(lambda _: _guard(on_devices), flags_parser=_parse)
 
 
 def run_without_config(command: Callable[[Path], None], workdir: str) -> None:
@@ -52,29 +51,11 @@ def build_task(config: ConfigDict) -> Task:
     return TASKS[choose("task.name", config.task.name, TASKS)](config)
 
 
-def open_workdir(config: ConfigDict, workdir: Path) -> None:
-    """Makes the directory of a run and stores its configuration there.
-
-    Raises:
-        ConfigError: if a run with another configuration is there already.
-    """
-    workdir.mkdir(parents=True, exist_ok=True)
-    path = workdir / "config.json"
-    if path.exists():
-        changed = differences(to_json(read_json(path)), to_json(config))
-        if changed:
-            raise ConfigError(
-                f"{workdir} holds a run with another configuration ({'; '.join(changed)});"
-                " choose another --workdir"
-            )
-    else:
-        write_json(path, to_json(config))
-
-
 def _guard(command: Callable[[], None]) -> None:
     if not flags.FLAGS["verbosity"].present:
         logging.set_verbosity(logging.WARNING)
     try:
+        signals.install()
         command()
     except (ConfigError, FileNotFoundError) as error:
         _fail(str(error), 2)
@@ -82,8 +63,8 @@ def _guard(command: Callable[[], None]) -> None:
         if type(error) not in (Diverged, RuntimeError):
             raise
         _fail(str(error), 1)
-    except KeyboardInterrupt:
-        _fail("interrupted; the same command goes on from the latest checkpoint", 130)
+    except (signals.Interrupted, KeyboardInterrupt):
+        _fail("interrupted; the same command goes on", signals.EXIT_CODE)
 
 
 def _fail(message: str, code: int) -> NoReturn:
@@ -111,28 +92,47 @@ def _parse(argv: list[str]) -> list[str]:
     """Parses the flags; ml_collections' tracebacks become one line."""
     try:
         _check_names(argv)
-        return flags.FLAGS(argv)
-    except (flags.Error, ConfigError, AttributeError, KeyError, OSError) as error:
+        rest = flags.FLAGS(argv)[1:]
+    except Exception as error:  # whatever absl, ml_collections or Python's parser makes of it
         _fail(first_line(error), 2)
+    if rest:
+        _fail(f"{rest[0]!r} is no flag; write --NAME=VALUE", 2)
+    return argv[:1]
 
 
 def _check_names(argv: list[str]) -> None:
     """Raises `ConfigError` for a config file that is absent and for fields that it lacks."""
-    paths = re.findall(r"^--?config[= ](.+)$", "\n".join(argv).replace("config\n", "config "), re.M)
-    names = re.findall(r"^--?(?:no)?config\.([\w.]+)", "\n".join(argv), re.M)
+    parts = [argument.partition("=") for argument in argv]
+    paths = [
+        value if equals else following
+        for (flag, equals, value), following in zip(parts, [*argv[1:], ""], strict=True)
+        if flag in ("-config", "--config")
+    ]
+    fields = [re.match(r"--?(?:no)?config\.([^=]*)", argument) for argument in argv]
+    names = [field[1] for field in fields if field]
     if not paths:
         if names:
             raise ConfigError(f"--config.{names[0]} needs a --config before it")
         return
-    path = paths[-1]
-    if not Path(path).is_file():
-        raise ConfigError(f"--config: there is no file {path}")
-    known = flatten(runpy.run_path(path)["get_config"]().to_dict())
-    groups = {
-        name.rsplit(".", depth)[0] for name in known for depth in range(1, name.count(".") + 1)
-    }
+    known = [flatten(_load(path).to_dict()) for path in paths][-1]
+    groups = {name.rpartition(".")[0] for name in known}
     for name in names:
-        if name not in known and name not in groups:
+        if name in groups:
+            raise ConfigError(f"config.{name} is a group of fields; set them one by one")
+        if name not in known:
             nearest = difflib.get_close_matches(name, known, n=1)
             hint = f"; did you mean config.{nearest[0]}?" if nearest else ""
             raise ConfigError(f"config.{name}: there is no such field{hint}")
+
+
+def _load(path: str) -> ConfigDict:
+    """What the `get_config` of a config file returns."""
+    if not Path(path).is_file():
+        raise ConfigError(f"--config: there is no file {path}")
+    try:
+        return runpy.run_path(path)["get_config"]().copy_and_resolve_references()
+    except Exception as error:  # whatever the file does
+        raise ConfigError(
+            f"--config: {path} has no get_config that returns a ConfigDict"
+            f" ({type(error).__name__}: {first_line(error)})"
+        ) from error

@@ -16,10 +16,11 @@ import jax
 from ml_collections import ConfigDict
 
 import lstm_jax as lj
-from experiments import command_line, tables
+from experiments import command_line, mesh, tables
 from experiments.config import ConfigError, choose
 from experiments.results import parameter_count, write_json
 from experiments.train import train
+from experiments.workdir import open_workdir
 
 Results = dict[str, dict[str, Any]]
 
@@ -38,16 +39,20 @@ def compare(config: ConfigDict, workdir: Path) -> Results:
         choose("cells", name, lj.CELLS)
     if not (workdir / "results.json").exists():
         command_line.build_task(cell_config(config, config.cells[0]))  # before anything is written
-    command_line.open_workdir(config, workdir)
-    found = {name: train(cell_config(config, name), workdir / name) for name in config.cells}
-    write_json(workdir / "results.json", {"cells": found})
-    (workdir / "table.md").write_text(markdown(found))
+    with open_workdir(config, workdir):
+        found = {name: train(cell_config(config, name), workdir / name) for name in config.cells}
+        if mesh.is_main():
+            _write(found, workdir)
+    return found
 
+
+def _write(found: Results, workdir: Path) -> None:
     from experiments import plots  # matplotlib is slow to import
 
+    write_json(workdir / "results.json", {"cells": found})
+    (workdir / "table.md").write_text(markdown(found))
     directories = {name: workdir / name for name in found}
     plots.learning_curves(directories, metric_of(found), workdir / "curves.png")
-    return found
 
 
 def cell_config(config: ConfigDict, name: str) -> ConfigDict:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import grain
 import numpy as np
 
 from experiments.config import ConfigError
+from experiments.mesh import Part
 
 STDLIB_MODULES = """
     abc argparse ast base64 bisect calendar code codecs codeop colorsys configparser contextlib
@@ -47,11 +48,18 @@ def stdlib_text(modules: str = STDLIB_MODULES, cap: int = STDLIB_CAP) -> str:
     return text[:cap]
 
 
-def iterate(data: grain.MapDataset) -> grain.DatasetIterator:
-    """Iterates over data in memory; the iterator's position can be saved and restored.
+def iterate(batches: grain.MapDataset, part: Part, axes: Any) -> grain.DatasetIterator:
+    """Iterates over a process's part of batches; its position can be saved and restored.
 
-    No threads read ahead: that would only take the processor's time.
+    The position counts batches, so that any number of processes can go on from it. No threads
+    read ahead: with data in memory that would only take the processor's time.
+
+    Args:
+        batches: the whole batches.
+        part: the process's part of each.
+        axes: see `Task.batch_axes`.
     """
+    data = batches.map(lambda batch: part.take(batch, axes)) if part.of > 1 else batches
     return iter(data.to_iter_dataset(grain.ReadOptions(num_threads=0, prefetch_buffer_size=0)))
 
 

@@ -26,7 +26,7 @@ def evaluate(config: ConfigDict, workdir: Path, split: str) -> list[dict[str, fl
     state = load_best(task, config, workdir)
     if state is None:
         raise ConfigError(f"{workdir} holds no checkpoint; train there first")
-    return make_evaluate(task)(state.best_params, split)
+    return make_evaluate(task, config)(state.best_params, split)
 
 
 def main(config: ConfigDict, workdir: Path) -> None:

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-import dataclasses
-import math
-import time
+from collections import deque
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+from absl import logging
 from ml_collections import ConfigDict
 
-from experiments import results
+from experiments import checkpoints, mesh, replay, results, signals
 from experiments.checkpoints import Checkpoints
-from experiments.config import learning_rates, members, to_json
+from experiments.config import to_json
 from experiments.progress import Progress
 from experiments.step import (
+    SKIPPED,
     Means,
     TrainState,
     abstract_state,
-    check_finite,
     divide,
     init_state,
     make_evaluate,
@@ -28,188 +30,200 @@ from experiments.step import (
     make_train_step,
     total,
 )
+from experiments.stopwatch import Stopwatch
+from experiments.summary import summarize
 from experiments.task import Task
 
 
-@dataclasses.dataclass
-class Times:
-    """Seconds of a run so far, over all its resumptions."""
-
-    train: float = 0.0  # in training steps, compilation, evaluation and saving apart
-    compile: float = 0.0
-    total: float = 0.0
+class Diverged(ArithmeticError):
+    """Step after step had to be skipped."""
 
 
-def fit(task: Task, config: ConfigDict, directory: Path) -> dict[str, Any]:
+def fit(task: Task, config: ConfigDict, directory: Path, profile: bool = False) -> dict[str, Any]:
     """Trains to the end, from the latest checkpoint in `directory` if there is one.
 
     The metrics on the test split are those of each member's best parameters.
+
+    Args:
+        task: what to train on.
+        config: the run's configuration.
+        directory: where everything is written.
+        profile: whether to trace some steps for Perfetto, into `directory/profile`.
 
     Returns:
         What it also writes to `directory/results.json`.
 
     Raises:
-        Diverged: if the training loss is no longer finite.
+        Diverged: if `config.train.bad_steps` steps in a row had to be skipped.
+        Interrupted: if a signal came; the state is saved.
     """
-    with Checkpoints(directory / "checkpoints") as checkpoints:
-        trainer = Trainer(task, config, checkpoints)
+    with Checkpoints(directory / "checkpoints", to_json(config)) as saved:
+        trainer = Trainer(task, config, directory, saved)
         steps, title = config.train.steps, f"{config.cell.name} on {config.task.name}"
         with (
-            results.Recorder(directory, trainer.step) as recorder,
+            results.Recorder(directory, trainer.step, trainer.position) as recorder,
             Progress(title, steps, trainer.step, task.unit) as progress,
+            signals.deferred(),
         ):
-            trainer.run(recorder, progress)
-            test = trainer.evaluate(trainer.state.best_params, "test")
-            recorder.write(trainer.step, "test", test)
-        trainer.keep_time()
-    final = summarize(task, config, trainer.state, trainer.times, test)
-    results.write_json(directory / "results.json", final)
+            trainer.run(recorder, progress, _windows(directory / "profile" if profile else None))
+            test = trainer.test(recorder)
+    final = summarize(task, config, trainer.state, trainer.watch.read(), test)
+    if mesh.is_main():
+        results.write_json(directory / "results.json", final)
     return final
 
 
 def load_best(task: Task, config: ConfigDict, directory: Path) -> TrainState | None:
     """The state of a run's latest checkpoint, for its `best_params`; None if it has none."""
-    if not (directory / "checkpoints").is_dir():
-        return None
-    with Checkpoints(directory / "checkpoints") as checkpoints:
-        restored = checkpoints.restore(abstract_state(task, config))
+    restored = checkpoints.read(directory / "checkpoints", abstract_state(task, config))
     return restored[0] if restored else None
 
 
 class Trainer:
-    """A run in progress: the state on the device and what the host keeps beside it."""
+    """A run in progress: the state on the devices and what the host keeps beside it.
 
-    def __init__(self, task: Task, config: ConfigDict, checkpoints: Checkpoints) -> None:
-        self._task, self._train, self._config = task, config.train, config
-        self._checkpoints = checkpoints
+    It works in windows, which end where something is to be written, evaluated or saved. Between
+    two windows the run may stop, and goes on from there to the bit.
+    """
+
+    def __init__(self, task: Task, config: ConfigDict, directory: Path, saved: Checkpoints) -> None:
+        self._task, self._config, self._train = task, config, config.train
+        self._directory, self._checkpoints = directory, saved
         self._train_step = make_train_step(task, config)
         self._observe = make_observe(task, config)
-        self.evaluate = make_evaluate(task)
-        self._started, self._compiled = time.perf_counter(), results.compile_seconds()
-        self._batches = task.train_batches()
-        self.state, self.times = self._restore()
-        self.step = int(self.state.step[0])
-        self.finished = bool(self.state.done.all())
-        self._window: list[Means] = []
+        self._evaluate = make_evaluate(task, config)
+        self._mesh = mesh.make_mesh(config)
+        self._batches = task.train_batches(mesh.own_part())
+        self._origins: deque[Any] = deque(maxlen=self._train.bad_steps + self._train.log_every)
+        self.state, extra = self._restore()
+        self.watch = Stopwatch(extra.get("seconds"))
+        self.step = self._saved = int(jax.device_get(self.state.step)[0])
+        self.position = extra.get("position", 0)  # bytes of metrics.jsonl
+        self._evaluated = extra.get("evaluated", 0)  # the step of the latest validation
 
-    def run(self, recorder: results.Recorder, progress: Progress) -> None:
-        """Trains until the last step or until every member is done."""
-        self._open_window()
-        while self.step < self._train.steps and not self.finished:
-            self.state, means = self._train_step(self.state, next(self._batches))
-            self._window.append(means)
+    def run(
+        self,
+        recorder: results.Recorder,
+        progress: Progress,
+        windows: Iterator[AbstractContextManager],
+    ) -> None:
+        """Trains until the last step or until every member is done; each window has a context."""
+        try:
+            while True:
+                if self._due(self._train.eval_every) and self._evaluated != self.step:
+                    self._validate(recorder)
+                over = self.step == self._train.steps or jax.device_get(self.state.done).all()
+                if (over or self._due(self._train.checkpoint_every)) and self._saved != self.step:
+                    self._save(recorder)
+                if over:
+                    return
+                with next(windows):
+                    self._advance(recorder, progress)
+                signals.check()
+        except signals.Interrupted:
+            self._save(recorder)
+            raise
+
+    def test(self, recorder: results.Recorder) -> list[dict[str, float]]:
+        """Evaluates each member's best parameters on the test split."""
+        with self.watch("evaluation"):
+            values = self._evaluate(self.state.best_params, "test")
+        recorder.write(self.step, "test", values)
+        return values
+
+    def _due(self, every: int) -> bool:
+        return self.step > 0 and (self.step % every == 0 or self.step == self._train.steps)
+
+    def _advance(self, recorder: results.Recorder, progress: Progress) -> None:
+        """Trains one window; its end waits for the devices."""
+        train, before = self._train, self._training_seconds()
+        every = (train.log_every, train.eval_every, train.checkpoint_every)
+        end = min(train.steps, *(self.step + n - self.step % n for n in every))
+        window = []
+        while self.step < end:
+            with self.watch("data"):
+                self._origins.append(self._batches.get_state())
+                batch = mesh.place(self._mesh, next(self._batches), self._task.batch_axes)
+            with self.watch("step"):
+                self.state, means = self._train_step(self.state, batch)
+            window.append(means)
             self.step += 1
-            last = self.step == self._train.steps
-            evaluates = last or self.step % self._train.eval_every == 0
-            saves = last or self.step % self._train.checkpoint_every == 0
-            if evaluates or saves or self.step % self._train.log_every == 0:
-                self._log(recorder, progress)
-            if evaluates:
-                self._validate(recorder)
-            if saves or self.finished:
-                self._save()
-            if not self._window:
-                self._open_window()
+        with self.watch("step"):
+            window = jax.device_get(window)
+        self._log(window, self._training_seconds() - before, recorder, progress)
+        self._stop_if_diverged()
 
-    def keep_time(self) -> None:
-        """Adds the time since the last call to the run's total and compilation times."""
-        now, compiled = time.perf_counter(), results.compile_seconds()
-        self.times.total += now - self._started
-        self.times.compile += compiled - self._compiled
-        self._started, self._compiled = now, compiled
-
-    def _open_window(self) -> None:
-        self._window = []
-        self._window_start = (time.perf_counter(), results.compile_seconds())
-
-    def _log(self, recorder: results.Recorder, progress: Progress) -> None:
-        """Fetches the window's values, which waits for the device; writes and shows them."""
-        window, self._window = jax.device_get(self._window), []
-        start, compiled = self._window_start
-        seconds = time.perf_counter() - start - (results.compile_seconds() - compiled)
-        check_finite(window, self.step - len(window) + 1, self._config)
+    def _log(
+        self, window: list[Means], seconds: float, recorder: results.Recorder, progress: Progress
+    ) -> None:
+        """Writes and shows the means of a window."""
         means = total(window)
-        values = [self._task.summarize(v) for v in divide(means)]
+        skipped = means.pop(SKIPPED).total
+        if skipped.any():
+            logging.warning(
+                "%d of the %d steps up to %d skipped: not finite, or a spike",
+                skipped.max(), len(window), self.step,
+            )  # fmt: skip
+        values = [self._task.summarize(v) if v else {} for v in divide(means)]
+        lines = [v | {SKIPPED: int(n)} for v, n in zip(values, skipped, strict=True)]
+        recorder.write(self.step, "train", lines)
         items = max(float(mean.weight.sum()) for mean in means.values())
-        self.times.train += seconds
-        recorder.write(self.step, "train", values)
-        loss = sum(v["objective"] for v in values) / len(values)
+        losses = [v["objective"] for v in values if v]
+        loss = sum(losses) / len(losses) if losses else float("nan")
         progress.update(self.step, loss, len(window) / seconds, items / seconds)
 
     def _validate(self, recorder: results.Recorder) -> None:
-        values = self.evaluate(self.state.params, "valid")
+        with self.watch("evaluation"):
+            values = self._evaluate(self.state.params, "valid")
+            metric = jnp.array([v[self._task.metric] for v in values], jnp.float32)
+            self.state = self._observe(self.state, metric)
         recorder.write(self.step, "valid", values)
-        metric = jnp.array([v[self._task.metric] for v in values], jnp.float32)
-        self.state = self._observe(self.state, metric)
-        self.finished = bool(self.state.done.all())
+        self._evaluated, self._saved = self.step, 0
 
-    def _save(self) -> None:
-        self.keep_time()
-        extra = {"iterator": self._batches.get_state(), "times": dataclasses.asdict(self.times)}
-        self._checkpoints.save(self.step, self.state, extra)
+    def _save(self, recorder: results.Recorder) -> None:
+        extra = {
+            "iterator": self._batches.get_state(),
+            "seconds": self.watch.read(),
+            "position": recorder.position(),
+            "evaluated": self._evaluated,
+        }
+        with self.watch("checkpoint"):
+            self._checkpoints.save(self.step, self.state, extra)
+        self._saved = self.step
 
-    def _restore(self) -> tuple[TrainState, Times]:
+    def _restore(self) -> tuple[TrainState, dict[str, Any]]:
         restored = self._checkpoints.restore(abstract_state(self._task, self._config))
         if restored is None:
-            return init_state(self._task, self._config), Times()
-        state, extra = restored
-        self._batches.set_state(extra["iterator"])
-        return state, Times(**extra["times"])
+            return init_state(self._task, self._config), {}
+        self._batches.set_state(restored[1]["iterator"])
+        return restored
+
+    def _stop_if_diverged(self) -> None:
+        """Raises `Diverged` if a member stands still; of several learning rates, if all do."""
+        skips = jax.device_get(self.state.opt_state.notfinite_count)
+        still = skips >= self._train.bad_steps
+        if not (still.all() if self._config.optimizer.learning_rates else still.any()):
+            return
+        member = int(np.argmax(still))
+        back = min(int(skips[member]), len(self._origins))
+        first, origin = self.step - back, self._origins[-back]
+        found = replay.record(
+            self._task, self._config, self._directory, self.state, member, first, origin
+        )
+        raise Diverged(
+            f"{self._train.bad_steps} steps in a row were skipped; {found}/report.json says what"
+            f" was not finite in step {first + 1}, --config.debug.replay={found} computes it again;"
+            " try a smaller config.optimizer.learning_rate or config.optimizer.clip_norm"
+        )
+
+    def _training_seconds(self) -> float:
+        return self.watch.seconds["data"] + self.watch.seconds["step"]
 
 
-def summarize(
-    task: Task,
-    config: ConfigDict,
-    state: TrainState,
-    times: Times,
-    test: list[dict[str, float]],
-) -> dict[str, Any]:
-    """All that `results.json` holds; over several learning rates, the best by validation."""
-    steps, everyone = int(state.step[0]), _members(task, config, state, test)
-    rate = _best_rate(task, config, everyone)
-    chosen = [member for member in everyone if member["learning_rate"] == rate]
-    return {
-        "task": config.task.name,
-        "cell": config.cell.name,
-        "metric": task.metric,
-        "higher_is_better": task.higher_is_better,
-        "test": {
-            name: results.mean_and_deviation([member["test"][name] for member in chosen])
-            for name in chosen[0]["test"]
-        },
-        "learning_rate": rate,
-        "members": everyone,
-        "parameters": results.parameter_count(state.params) // len(everyone),
-        "steps": steps,
-        "steps_per_second": steps / times.train if times.train else None,
-        "seconds": dataclasses.asdict(times),
-        "seeds": [seed for seed, _ in members(config)][: config.seeds],
-        "facts": task.facts,
-        "config": to_json(config),
-        **results.environment(),
-    }
-
-
-def _members(
-    task: Task, config: ConfigDict, state: TrainState, test: list[dict[str, float]]
-) -> list[dict[str, Any]]:
-    best = jax.device_get(state.best_metric)
-    solved = jax.vmap(task.solved_at)(state.carry) if task.solved_at else None
-    found = []
-    for i, (seed, rate) in enumerate(members(config)):
-        metric = float(best[i]) if math.isfinite(best[i]) else None
-        member = {"seed": seed, "learning_rate": rate, "validation": metric, "test": test[i]}
-        if solved is not None:
-            member["solved_at"] = int(solved[i]) or None
-        found.append(member)
-    return found
-
-
-def _best_rate(task: Task, config: ConfigDict, everyone: list[dict[str, Any]]) -> float:
-    sign = 1.0 if task.higher_is_better else -1.0
-
-    def merit(rate: float) -> float:
-        of_rate = [m["validation"] for m in everyone if m["learning_rate"] == rate]
-        return -math.inf if None in of_rate else sign * sum(of_rate)
-
-    return max(learning_rates(config), key=merit)
+def _windows(trace: Path | None) -> Iterator[AbstractContextManager]:
+    """A context for each window: the second one is traced, as the first one compiles."""
+    yield nullcontext()
+    if trace:
+        yield jax.profiler.trace(str(trace), create_perfetto_trace=True)
+    while True:
+        yield nullcontext()

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+from absl import logging
 from tensorboardX import SummaryWriter
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "lstm_jax")
@@ -27,21 +28,25 @@ _compilations: dict[str, list[float]] = {part: [] for part in COMPILING.values()
 class Recorder:
     """Appends values to `metrics.jsonl`, one line a member, and to TensorBoard's event files.
 
+    Where several processes make up a run, the first one writes.
+
     Example:
-        >>> with Recorder(directory, from_step=0) as recorder:
+        >>> with Recorder(directory) as recorder:
         ...     recorder.write(10, "train", [{"loss": 1.5}])
     """
 
-    def __init__(self, directory: Path, from_step: int) -> None:
-        """Goes on from `from_step`: lines of later steps, which are run again, are dropped."""
-        path = directory / "metrics.jsonl"
-        kept = [line for line in read_metrics(path) if line["step"] <= from_step]
-        temporary = path.with_suffix(".tmp")
-        temporary.write_text("".join(json.dumps(line) + "\n" for line in kept))
-        temporary.replace(path)
-        self._lines = path.open("a")
-        self._directory, self._purge = directory / "tensorboard", from_step + 1
+    def __init__(self, directory: Path, step: int = 0, position: int = 0) -> None:
+        """Goes on after `step`, when the lines were `position` bytes; later ones are dropped."""
+        self._writes = jax.process_index() == 0
+        self._directory, self._purge = directory / "tensorboard", step + 1
         self._events: dict[int, SummaryWriter] = {}
+        path = directory / "metrics.jsonl" if self._writes else Path(os.devnull)
+        if self._writes:
+            path.touch()
+            if path.stat().st_size < position:
+                logging.warning("%s has lost lines of steps up to %d", path, step)
+            os.truncate(path, min(position, path.stat().st_size))
+        self._lines = path.open("ab")
 
     def __enter__(self) -> Recorder:
         return self
@@ -51,11 +56,17 @@ class Recorder:
         for writer in self._events.values():
             writer.close()
 
+    def position(self) -> int:
+        """The number of bytes that the lines have on the disk."""
+        if self._writes:
+            os.fsync(self._lines.fileno())
+        return self._lines.tell()
+
     def write(self, step: int, split: str, values: Sequence[Mapping[str, float]]) -> None:
         """Writes each member's values at a step of a split."""
-        for member, named in enumerate(values):
+        for member, named in enumerate(values if self._writes else ()):
             line = {"step": step, "split": split, "member": member, **_finite(named)}
-            self._lines.write(json.dumps(line) + "\n")
+            self._lines.write(json.dumps(line).encode() + b"\n")
             for name, value in named.items():
                 self._writer(member).add_scalar(f"{split}/{name}", value, step)
         self._lines.flush()
@@ -81,7 +92,10 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
 def write_json(path: Path, value: Any) -> None:
     """Writes JSON, whole or not at all."""
     temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(value, indent=2, sort_keys=True) + "\n")
+    with temporary.open("w") as file:
+        file.write(json.dumps(value, indent=2, sort_keys=True) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
     temporary.replace(path)
 
 

@@ -18,10 +18,12 @@ import numpy as np
 import optax
 from ml_collections import ConfigDict
 
+from experiments import guard, mesh, signals
 from experiments.config import make_optimizer, members
 from experiments.task import Batch, Mean, Task
 
 Means = dict[str, Mean]
+SKIPPED = "skipped_steps"  # among the means: how many steps were not taken
 
 
 class TrainState(flax.struct.PyTreeNode):
@@ -33,19 +35,16 @@ class TrainState(flax.struct.PyTreeNode):
     carry: Any
     key: jax.Array
     learning_rate: jax.Array
+    losses: Any  # the latest, to tell a spike by
     best_params: Any
     best_metric: jax.Array
     stale: jax.Array  # evaluations since the metric last improved
     done: jax.Array
 
 
-class Diverged(ArithmeticError):
-    """The training loss is no longer a finite number."""
-
-
-def init_state(task: Task, config: ConfigDict) -> TrainState:
-    """The fresh state of all members, [M, ...] in every leaf."""
-    optimizer = make_optimizer(config)
+def _initializer(task: Task, config: ConfigDict) -> tuple[Callable[..., TrainState], Any]:
+    """A function of all members' seeds and learning rates, and these."""
+    optimizer = guard.guarded(make_optimizer(config))
     worst = -jnp.inf if task.higher_is_better else jnp.inf
 
     def init(seed: jax.Array, learning_rate: jax.Array) -> TrainState:
@@ -58,6 +57,7 @@ def init_state(task: Task, config: ConfigDict) -> TrainState:
             carry=task.initial_carry(),
             key=key,
             learning_rate=learning_rate,
+            losses=guard.no_losses(config),
             best_params=jax.tree.map(jnp.copy, params),
             best_metric=jnp.full((), worst),
             stale=jnp.zeros((), jnp.int32),
@@ -65,14 +65,30 @@ def init_state(task: Task, config: ConfigDict) -> TrainState:
         )
 
     seeds, rates = zip(*members(config), strict=True)
-    return jax.jit(over_members(init))(jnp.array(seeds), jnp.array(rates, jnp.float32))
+    return over_members(init), (np.array(seeds), np.array(rates, np.float32))
+
+
+def init_state(task: Task, config: ConfigDict) -> TrainState:
+    """The fresh state of all members, [M, ...] in every leaf, laid out on the devices."""
+    init, arguments = _initializer(task, config)
+    return jax.jit(init, out_shardings=shardings(task, config))(*arguments)
 
 
 def abstract_state(task: Task, config: ConfigDict) -> TrainState:
-    """The shapes of `init_state`, which take no time to compile, on the device that trains."""
-    place = jax.sharding.SingleDeviceSharding(jax.devices()[0])
-    shapes = jax.eval_shape(lambda: init_state(task, config))
-    return jax.tree.map(lambda s: jax.ShapeDtypeStruct(s.shape, s.dtype, sharding=place), shapes)
+    """The shapes, types and layout of `init_state`, which take no time to compile."""
+    init, arguments = _initializer(task, config)
+    shapes = jax.eval_shape(init, *arguments)
+    layout = mesh.state_shardings(mesh.make_mesh(config), shapes)
+    return jax.tree.map(
+        lambda leaf, place: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=place),
+        shapes,
+        layout,
+    )
+
+
+def shardings(task: Task, config: ConfigDict) -> TrainState:
+    """How the state is laid out on the devices."""
+    return jax.tree.map(lambda leaf: leaf.sharding, abstract_state(task, config))
 
 
 def make_train_step(
@@ -80,44 +96,62 @@ def make_train_step(
 ) -> Callable[[TrainState, Batch], tuple[TrainState, Means]]:
     """`train_step(state, batch) -> (state, means)` for all members; it donates the state.
 
-    One step of one member: g = clip(dL/dp), p' = p + learning_rate * optimizer(g).
+    One step of one member: g = clip(dL/dp), p' = p + learning_rate * optimizer(g). A step that
+    would do harm (`experiments.guard`) changes nothing but the count of such steps, and adds
+    nothing to the means.
     """
-    optimizer = make_optimizer(config)
+    optimizer = guard.guarded(make_optimizer(config))
 
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, Means]:
-        key = jax.random.fold_in(state.key, state.step)
-        gradient = jax.value_and_grad(task.loss, has_aux=True)
-        (loss, (carry, means)), grads = gradient(state.params, state.carry, batch, key)
+        loss, grads, carry, means = gradient(task, state, batch)
+        norm = optax.tree.norm(grads)
+        fine = guard.sound(loss, norm, state.opt_state.notfinite_count, state.losses, config)
+        grads = guard.keep(fine, grads, jnp.nan)
         updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
         updates = jax.tree.map(lambda update: state.learning_rate * update, updates)
-        means = {
-            "objective": Mean(loss, jnp.ones(())),
-            "gradient_norm": Mean(optax.tree.norm(grads), jnp.ones(())),
-            **means,
-        }
+        means = {"objective": Mean.of(loss), "gradient_norm": Mean.of(norm), **means}
         new = state.replace(
             step=state.step + 1,
             params=optax.apply_updates(state.params, updates),
             opt_state=opt_state,
-            carry=carry,
+            carry=guard.keep(fine, carry, state.carry),
+            losses=guard.remember(state.losses, loss, fine),
         )
-        return new, means
+        return new, {**guard.keep(fine, means, 0.0), SKIPPED: Mean.of(1.0 - fine)}
 
-    return jax.jit(over_members(step, (0, None)), donate_argnums=0)
+    layout = shardings(task, config), mesh.replicated(mesh.make_mesh(config))
+    return jax.jit(over_members(step, (0, None)), donate_argnums=0, out_shardings=layout)
 
 
-def make_evaluate(task: Task) -> Callable[[Any, str], list[dict[str, float]]]:
+def gradient(task: Task, state: TrainState, batch: Batch) -> tuple[jax.Array, Any, Any, Means]:
+    """One member's loss, its gradient, and the carry and the means after the batch."""
+    key = jax.random.fold_in(state.key, state.step)
+    function = jax.value_and_grad(task.loss, has_aux=True)
+    (loss, (carry, means)), grads = function(state.params, state.carry, batch, key)
+    return loss, grads, carry, means
+
+
+def make_evaluate(task: Task, config: ConfigDict) -> Callable[[Any, str], list[dict[str, float]]]:
     """`evaluate(params, split) -> each member's summarized values`, without noise."""
+    devices = mesh.make_mesh(config)
+    layout = shardings(task, config).carry
 
     def step(params: Any, carry: Any, batch: Batch) -> tuple[Any, Means]:
         return task.loss(params, carry, batch, None)[1]
 
-    step = jax.jit(over_members(step, (0, 0, None)))
-    fresh = jax.jit(lambda count: jax.vmap(lambda _: task.initial_carry())(count))
+    step = jax.jit(
+        over_members(step, (0, 0, None)), out_shardings=(layout, mesh.replicated(devices))
+    )
+    fresh = jax.jit(
+        lambda: jax.vmap(lambda _: task.initial_carry())(jnp.arange(len(members(config)))),
+        out_shardings=layout,
+    )
 
     def evaluate(params: Any, split: str) -> list[dict[str, float]]:
-        carry, parts = fresh(jnp.arange(jax.tree.leaves(params)[0].shape[0])), []
+        carry, parts = fresh(), []
         for batch in task.eval_batches(split):
+            signals.check()
+            batch = mesh.place(devices, batch, task.batch_axes, whole=True)
             carry, means = step(params, carry, batch)
             parts.append(means)
         return [task.summarize(values) for values in divide(total(parts))]
@@ -129,8 +163,8 @@ def make_observe(task: Task, config: ConfigDict) -> Callable[[TrainState, jax.Ar
     """`observe(state, metric [M]) -> state`: keeps the best parameters, decides who is done.
 
     A member is done when it is solved, when its metric reaches `train.stop_at`, when the metric
-    has not improved for `train.patience` evaluations, or when it is no longer finite. From then
-    on its best parameters stand still.
+    has not improved for `train.patience` evaluations, when it is no longer finite, or when
+    `train.bad_steps` steps in a row were skipped. From then on its best parameters stand still.
     """
     patience, stop_at = config.train.patience, config.train.stop_at
     sign = 1.0 if task.higher_is_better else -1.0
@@ -140,6 +174,7 @@ def make_observe(task: Task, config: ConfigDict) -> Callable[[TrainState, jax.Ar
         keep = (gain >= 0) & ~state.done
         stale = jnp.where(gain > 0, 0, state.stale + 1)
         done = state.done | ~jnp.isfinite(metric)
+        done |= state.opt_state.notfinite_count >= config.train.bad_steps
         if task.solved_at is not None:
             done |= task.solved_at(state.carry) > 0
         if stop_at is not None:
@@ -152,7 +187,7 @@ def make_observe(task: Task, config: ConfigDict) -> Callable[[TrainState, jax.Ar
         best_metric = jnp.where(keep, metric, state.best_metric)
         return state.replace(best_params=best, best_metric=best_metric, stale=stale, done=done)
 
-    return jax.jit(over_members(observe))
+    return jax.jit(over_members(observe), out_shardings=shardings(task, config))
 
 
 def over_members(function: Callable, in_axes: Any = 0) -> Callable:
@@ -193,19 +228,3 @@ def divide(means: Means) -> list[dict[str, float]]:
         {k: float(m.total[i] / m.weight[i]) for k, m in means.items() if m.weight[i] > 0}
         for i in range(count)
     ]
-
-
-def check_finite(means: Sequence[Means], first_step: int, config: ConfigDict) -> None:
-    """Raises `Diverged`, naming the step, if a loss is not finite.
-
-    Where several learning rates are tried at once, only if none is left that is finite.
-    """
-    losses = np.stack([np.asarray(m["objective"].total) for m in means])
-    bad = ~np.isfinite(losses)
-    lost = bad.all(axis=1) if config.optimizer.learning_rates else bad.any(axis=1)
-    if lost.any():
-        step = first_step + int(np.argmax(lost))
-        raise Diverged(
-            f"the training loss is not finite at step {step}; try a smaller"
-            " config.optimizer.learning_rate or config.optimizer.clip_norm"
-        )

@@ -9,6 +9,8 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from experiments.mesh import Part
+
 Params = Any  # a pytree of arrays, as flax.linen's `init` returns it
 Carry = Any  # a pytree of arrays, () where batches are independent
 Batch = Any  # a pytree of numpy arrays
@@ -49,19 +51,22 @@ class Task(NamedTuple):
     Attributes:
         model: the Flax module that is trained, built from `lstm_jax.linen.Recurrent`.
         init: `key -> params`, pure; the runner maps it over seeds.
-        initial_carry: `() -> carry`, what is handed from batch to batch: recurrent states, counts.
+        initial_carry: `() -> carry`, what is handed from batch to batch: recurrent states [B, ...],
+            counts [].
         loss: `(params, carry, batch, key) -> (loss, (carry, means))` with means a dict of `Mean`;
             pure. `key=None` means evaluation: deterministic, no dropout. While training, `key`
             differs at every step and for every member.
-        train_batches: `() -> BatchIterator`, endless.
-        eval_batches: `split -> iterable`, finite; split is "valid" or "test". The carry, fresh at
-            the start, is threaded through the batches in their order.
+        train_batches: `part -> BatchIterator`, endless: this process's part of every batch.
+        eval_batches: `split -> iterable`, finite; split is "valid" or "test". Every process gets
+            them whole. The carry, fresh at the start, is threaded through them in their order.
         metric: the summarized value that validation selects on.
         higher_is_better: whether a larger metric is the better one.
         summarize: `{name: mean} -> {name: reported value}`, on plain floats.
         sample: `(params, key, directory, **options)`, writes or prints something to read or
             hear; None where there is nothing to sample.
         facts: what `results.json` says about the data: sha256, sizes, splits.
+        batch_axes: a batch with, in place of each array, the axis that counts its sequences, along
+            which devices share it; None where the loss draws the data itself.
         unit: what a `Mean` of the loss counts, for the rate on display ("characters").
         solved_at: `carry -> number of sequences seen when the success criterion first held`, 0
             while it does not; None where the task has no such criterion. A solved run stops.
@@ -71,12 +76,13 @@ class Task(NamedTuple):
     init: Callable[[jax.Array], Params]
     initial_carry: Callable[[], Carry]
     loss: Callable[..., tuple[jax.Array, tuple[Carry, dict[str, Mean]]]]
-    train_batches: Callable[[], BatchIterator]
+    train_batches: Callable[[Part], BatchIterator]
     eval_batches: Callable[[str], Iterable[Batch]]
     metric: str
     higher_is_better: bool
     summarize: Callable[[dict[str, float]], dict[str, float]]
     sample: Callable[..., None] | None
     facts: dict[str, Any]
+    batch_axes: Any = None
     unit: str = "sequences"
     solved_at: Callable[[Carry], jax.Array] | None = None

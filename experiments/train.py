@@ -6,6 +6,10 @@
 The directory then holds config.json, metrics.jsonl, TensorBoard events, checkpoints, results.json
 and the learning curves. Any field of configs/default.py or of the config file can be set by
 --config.NAME=VALUE.
+
+A run that a signal ends, or the machine, goes on when the same command is given again, to the bit.
+Over several devices: --config.mesh.data=-1. Over several processes: the same command in each, by
+srun or with JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and JAX_PROCESS_ID.
 """
 
 from __future__ import annotations
@@ -14,24 +18,30 @@ import json
 from pathlib import Path
 from typing import Any
 
+from absl import flags
 from ml_collections import ConfigDict
 
-from experiments import command_line
+from experiments import command_line, mesh
 from experiments.loop import fit
+from experiments.replay import replay
+from experiments.workdir import open_workdir
+
+PROFILE = flags.DEFINE_bool("profile", False, "Trace some steps, for Perfetto, into profile/.")
 
 
-def train(config: ConfigDict, workdir: Path) -> dict[str, Any]:
+def train(config: ConfigDict, workdir: Path, profile: bool = False) -> dict[str, Any]:
     """Trains in `workdir`, or returns the results that are there if the run is complete."""
     path = workdir / "results.json"
     task = None if path.exists() else command_line.build_task(config)
-    command_line.open_workdir(config, workdir)  # only now: a mistake in config leaves nothing
-    if task is None:
-        return json.loads(path.read_text())
-    results = fit(task, config, workdir)
+    with open_workdir(config, workdir):  # only now: a mistake in config leaves nothing
+        if task is None:
+            return json.loads(path.read_text())
+        results = fit(task, config, workdir, profile)
+        if mesh.is_main():
+            from experiments import plots  # matplotlib is slow to import
 
-    from experiments import plots  # matplotlib is slow to import
-
-    plots.learning_curves({config.cell.name: workdir}, results["metric"], workdir / "curves.png")
+            curves = workdir / "curves.png"
+            plots.learning_curves({config.cell.name: workdir}, results["metric"], curves)
     return results
 
 
@@ -49,9 +59,15 @@ def describe(results: dict[str, Any]) -> str:
 
 
 def main(config: ConfigDict, workdir: Path) -> None:
+    if config.debug.replay:
+        task = command_line.build_task(config)
+        print(json.dumps(replay(task, config, Path(config.debug.replay)), indent=2))
+        return
     if (workdir / "results.json").exists():
         print(f"the run in {workdir} is complete; choose another --workdir to train afresh")
-    print(describe(train(config, workdir)))
+    print(describe(train(config, workdir, PROFILE.value)))
+    if PROFILE.value:
+        print(f"trace for https://ui.perfetto.dev: {workdir / 'profile'}")
 
 
 if __name__ == "__main__":

@@ -79,6 +79,7 @@ def first_steps(layers: int) -> dict[str, Any]:
     """The first two training steps of the character model, the text and the state at hand."""
     from configs import char_lm
     from experiments.config import resolve
+    from experiments.mesh import Part
     from experiments.results import compilations
     from experiments.step import init_state, make_train_step
     from experiments.tasks import TASKS
@@ -87,7 +88,7 @@ def first_steps(layers: int) -> dict[str, Any]:
     config.cell.layers = layers
     config = resolve(config)
     task = TASKS[config.task.name](config)
-    batches, step = task.train_batches(), make_train_step(task, config)
+    batches, step = task.train_batches(Part()), make_train_step(task, config)
     state, parts = jax.block_until_ready(init_state(task, config)), []
     for _ in range(2):
         batch = next(batches)

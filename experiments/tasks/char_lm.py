@@ -25,6 +25,7 @@ from lstm_jax.linen import Recurrent
 
 TRAIN, VALID = 90, 95  # the splits' ends in hundredths of the text; the test split is the rest
 TEMPERATURES = (0.5, 0.8, 1.0)
+BATCH_AXES = Window._make((1, 1, 1, 0))
 UNKNOWN = "\N{REPLACEMENT CHARACTER}"
 
 
@@ -124,13 +125,16 @@ def char_lm(config: ConfigDict) -> Task:
         init=lambda key: model.init(key, jnp.zeros((1, streams), jnp.int32), fresh()),
         initial_carry=fresh,
         loss=partial(loss, model, fresh),
-        train_batches=lambda: data.iterate(grain.MapDataset.source(windows).repeat()),
+        train_batches=lambda part: data.iterate(
+            grain.MapDataset.source(windows).repeat(), part, BATCH_AXES
+        ),
         eval_batches=lambda split: Windows(symbols[split], streams, steps, warm_up=True),
         metric="bits_per_character",
         higher_is_better=False,
         summarize=summarize,
         sample=partial(sample, model, vocabulary),
         facts={"text": source, **facts(text, symbols, vocabulary)},
+        batch_axes=BATCH_AXES,
         unit="characters",
     )
 

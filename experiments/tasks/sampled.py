@@ -16,6 +16,7 @@ import numpy as np
 from flax import linen as nn
 from ml_collections import ConfigDict
 
+from experiments import mesh
 from experiments.config import make_network
 from experiments.task import Mean, Task
 from lstm_jax.linen import Recurrent
@@ -31,6 +32,9 @@ class Sequences(NamedTuple):
     inputs: jax.Array
     lengths: jax.Array
     targets: jax.Array
+
+
+BATCH_AXES = Sequences._make((1, 0, 0))
 
 
 class Verdict(NamedTuple):
@@ -128,6 +132,7 @@ def sampled_task(
 
     def loss(params: Any, carry: Record, batch: jax.Array, key: jax.Array | None) -> Any:
         sequences, rngs = _draw(sample, batch, key, config.train.batch_size)
+        sequences = mesh.constrain(mesh.make_mesh(config), sequences, BATCH_AXES)
         outputs: Any = model.apply(
             params, sequences.inputs, sequences.lengths, deterministic=key is None, rngs=rngs
         )
@@ -147,7 +152,7 @@ def sampled_task(
         init=init,
         initial_carry=_empty_record,
         loss=loss,
-        train_batches=Counter,
+        train_batches=lambda part: Counter(),
         eval_batches=_counters,
         metric=metric,
         higher_is_better=True,

@@ -74,13 +74,14 @@ def toy_task(config: ConfigDict, stop_after: int | None = None, solvable: bool =
         init=lambda key: model.init(key, jnp.zeros((1, 3))),
         initial_carry=lambda: jnp.zeros((), jnp.int32),
         loss=loss,
-        train_batches=lambda: Positions(stop_after),
+        train_batches=lambda part: Positions(stop_after),
         eval_batches=lambda split: [batch_of(1000 + n, size=n) for n in (2, 5)],
         metric="squared_error",
         higher_is_better=False,
         summarize=lambda means: means | {"root": means["squared_error"] ** 0.5},
         sample=None,
         facts={"toy": True},
+        batch_axes={"x": 0, "y": 0},
         solved_at=(lambda carry: jnp.where(carry >= 10, 10, 0)) if solvable else None,
     )
 

@@ -3,6 +3,7 @@
 import json
 import math
 import random
+import time
 from functools import partial
 
 import jax
@@ -14,6 +15,7 @@ import lstm_jax as lj
 from configs import char_lm as char_lm_config
 from experiments import data, files
 from experiments.config import ConfigError, resolve
+from experiments.mesh import Part
 from experiments.step import init_state, make_evaluate, make_train_step
 from experiments.tasks.char_lm import (
     CharacterModel,
@@ -126,8 +128,8 @@ def test_training_learns_the_words(config):
     config.optimizer.update(learning_rate=0.02, warmup_steps=0)
     config.train.steps = 120
     task = char_lm(config)
-    state, batches = init_state(task, config), task.train_batches()
-    evaluate, step = make_evaluate(task), make_train_step(task, config)
+    state, batches = init_state(task, config), task.train_batches(Part())
+    evaluate, step = make_evaluate(task, config), make_train_step(task, config)
     before = evaluate(state.params, "test")[0]["bits_per_character"]
     for _ in range(config.train.steps):
         state, _ = step(state, next(batches))
@@ -206,6 +208,26 @@ def test_texts_that_cannot_serve_are_refused(config, tmp_path):
     config.task.steps = 0
     with pytest.raises(ConfigError, match=r"config\.task\.steps is 0"):
         char_lm(config)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(b"", "is empty"), (b"\x7fELF\0\0", "is no text"), (b"\xff" * 99, "is no UTF-8 text")],
+)
+def test_files_that_hold_no_text_are_refused(config, tmp_path, content, message):
+    (tmp_path / "words.txt").write_bytes(content)
+    with pytest.raises(ConfigError, match=f"config.task.path: .*words.txt {message}"):
+        char_lm(config)
+
+
+def test_ten_million_characters_on_a_line_are_a_text_like_others(config, tmp_path):
+    words = "the cat sat on a mat, " * 500_000
+    (tmp_path / "words.txt").write_text(words)
+    started = time.process_time()
+    facts = char_lm(config).facts
+    assert time.process_time() - started < 10.0
+    assert sum(facts[f"{name}_characters"] for name in ("train", "valid", "test")) == len(words)
+    assert facts["vocabulary_size"] == len(set(words)) + 1
 
 
 def test_the_standard_library_is_the_default_text():

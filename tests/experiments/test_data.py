@@ -9,6 +9,7 @@ import pytest
 from experiments import data
 from experiments.config import ConfigError
 from experiments.data import Windows
+from experiments.mesh import Part
 
 
 def test_the_standard_library_gives_a_large_capped_text():
@@ -65,7 +66,7 @@ def test_restarts_come_at_another_time_in_every_stream():
 def test_an_iterator_restored_from_json_goes_on_where_it_was():
     def iterator():
         source = grain.MapDataset.source(np.arange(10)).seed(3).shuffle().repeat()
-        return data.iterate(source.batch(4))
+        return data.iterate(source.batch(4), Part(), 0)
 
     running = iterator()
     for _ in range(4):

@@ -11,12 +11,10 @@ import numpy as np
 import optax
 import pytest
 
-from experiments.checkpoints import Checkpoints
 from experiments.loop import fit, load_best
+from experiments.mesh import Part
 from experiments.results import read_metrics
 from experiments.step import (
-    Diverged,
-    check_finite,
     divide,
     init_state,
     make_evaluate,
@@ -30,7 +28,7 @@ from tests.experiments.conftest import batch_of, toy_task
 
 def train(config, steps, task=None):
     task = task or toy_task(config)
-    state, batches = init_state(task, config), task.train_batches()
+    state, batches = init_state(task, config), task.train_batches(Part())
     train_step = make_train_step(task, config)
     for _ in range(steps):
         state, _ = train_step(state, next(batches))
@@ -61,7 +59,7 @@ def test_train_step_is_clipping_and_optax(config):
 def test_every_optimizer_learns(config, name):
     config.optimizer.update(name=name, learning_rate=0.02, weight_decay=1e-4, momentum=0.5)
     task = toy_task(config)
-    evaluate = make_evaluate(task)
+    evaluate = make_evaluate(task, config)
     before = evaluate(init_state(task, config).params, "valid")[0]["squared_error"]
     after = evaluate(train(config, 60).params, "valid")[0]["squared_error"]
     assert after < 0.6 * before
@@ -80,7 +78,7 @@ def test_members_train_as_they_would_alone(config):
 
 def test_train_step_compiles_once(config):
     task = toy_task(config)
-    state, batches = init_state(task, config), task.train_batches()
+    state, batches = init_state(task, config), task.train_batches(Part())
     train_step = make_train_step(task, config)
     for _ in range(3):
         state, _ = train_step(state, next(batches))
@@ -104,7 +102,7 @@ def test_schedule_scales_each_members_own_rate(config):
 def test_evaluation_weighs_batches_by_their_size_and_threads_the_carry(config):
     task = toy_task(config)
     params = init_state(task, config).params
-    (values,) = make_evaluate(task)(params, "valid")
+    (values,) = make_evaluate(task, config)(params, "valid")
     batches = [batch_of(1002, 2), batch_of(1005, 5)]
     mine = jax.tree.map(lambda a: a[0], params)
     errors = np.concatenate([(task.model.apply(mine, b["x"]) - b["y"]) ** 2 for b in batches])
@@ -145,29 +143,6 @@ def test_observe_stops_at_a_value_and_at_nan(config):
     assert state.best_metric[2] == jnp.inf
 
 
-def test_not_finite_names_the_step(config):
-    ok, bad = (
-        {"objective": Mean(np.array(values), np.ones(2))} for values in ([1.0, 2.0], [np.nan, 2.0])
-    )
-    check_finite([ok, ok], 5, config)
-    with pytest.raises(Diverged, match="step 6; try a smaller config.optimizer.learning_rate"):
-        check_finite([ok, bad], 5, config)
-    config.optimizer.learning_rates = (0.1, 0.2)
-    check_finite([ok, bad], 5, config)
-
-
-def test_divergence_ends_the_run(config, tmp_path):
-    config.optimizer.update(name="sgd", learning_rate=1e20, clip_norm=0.0)
-    with pytest.raises(Diverged, match="not finite at step"):
-        fit(toy_task(config), config, tmp_path)
-    assert not (tmp_path / "results.json").exists()
-
-
-def final_state(config, directory):
-    with Checkpoints(directory / "checkpoints") as checkpoints:
-        return checkpoints.restore(init_state(toy_task(config), config))[0]
-
-
 def test_resuming_is_exact(config, tmp_path):
     config.seeds = 2
     straight, broken = tmp_path / "straight", tmp_path / "broken"
@@ -179,9 +154,8 @@ def test_resuming_is_exact(config, tmp_path):
     assert max(line["step"] for line in read_metrics(broken / "metrics.jsonl")) == 12
     fit(toy_task(config), config, broken)
 
-    jax.tree.map(
-        np.testing.assert_array_equal, final_state(config, straight), final_state(config, broken)
-    )
+    states = [load_best(toy_task(config), config, directory) for directory in (straight, broken)]
+    jax.tree.map(np.testing.assert_array_equal, *states)
     lines = (straight / "metrics.jsonl").read_text()
     assert lines == (broken / "metrics.jsonl").read_text()
     steps = [(v["step"], v["split"], v["member"]) for v in map(json.loads, lines.splitlines())]
@@ -198,7 +172,7 @@ def test_results_are_those_of_the_best_parameters(config, tmp_path):
     results = fit(task, config, tmp_path)
     assert results == json.loads((tmp_path / "results.json").read_text())
     best = load_best(task, config, tmp_path)
-    again = make_evaluate(task)(best.best_params, "test")
+    again = make_evaluate(task, config)(best.best_params, "test")
     values = [m["test"]["squared_error"] for m in results["members"]]
     np.testing.assert_allclose(values, [v["squared_error"] for v in again], rtol=1e-6)
     np.testing.assert_allclose(results["test"]["squared_error"]["mean"], np.mean(values))

@@ -42,7 +42,7 @@ def test_a_run_in_two_parts_equals_one_run(tmp_path):
     task = char_lm(config)
     batches = task.train_batches
     with pytest.raises(KeyboardInterrupt):
-        fit(task._replace(train_batches=lambda: Interrupted(batches(), 8)), config, parts)
+        fit(task._replace(train_batches=lambda part: Interrupted(batches(part), 8)), config, parts)
     got = fit(char_lm(config), config, parts)
 
     assert (parts / "metrics.jsonl").read_text() == (whole / "metrics.jsonl").read_text()

@@ -9,6 +9,7 @@ import pytest
 
 from configs import temporal_order
 from experiments.config import ConfigError, resolve
+from experiments.mesh import Part
 from experiments.tasks.sampled import Criterion, _empty_record, _record, integers
 from experiments.tasks.temporal_order import SYMBOLS, judge, sample
 from experiments.tasks.temporal_order import temporal_order as build
@@ -85,7 +86,7 @@ def test_training_draws_anew_and_evaluation_does_not():
     task = build(resolve(config))
     params, carry = task.init(jax.random.PRNGKey(0)), task.initial_carry()
     loss = jax.jit(task.loss)
-    batches = task.train_batches()
+    batches = task.train_batches(Part())
     first, second = next(batches), next(batches)
     key = jax.random.PRNGKey
     a, (seen, means) = loss(params, carry, first, key(1))

@@ -1,0 +1,75 @@
+"""What a run came to: the content of results.json."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import jax
+from ml_collections import ConfigDict
+
+from experiments import results
+from experiments.config import learning_rates, members, to_json
+from experiments.step import TrainState
+from experiments.task import Task
+
+
+def summarize(
+    task: Task,
+    config: ConfigDict,
+    state: TrainState,
+    seconds: dict[str, float],
+    test: list[dict[str, float]],
+) -> dict[str, Any]:
+    """All that `results.json` holds; over several learning rates, the best by validation."""
+    everyone = _members(task, config, state, test)
+    steps = int(jax.device_get(state.step)[0])
+    rate = _best_rate(task, config, everyone)
+    chosen = [member for member in everyone if member["learning_rate"] == rate]
+    training = seconds["step"] + seconds["data"]
+    return {
+        "task": config.task.name,
+        "cell": config.cell.name,
+        "metric": task.metric,
+        "higher_is_better": task.higher_is_better,
+        "test": {
+            name: results.mean_and_deviation([member["test"][name] for member in chosen])
+            for name in chosen[0]["test"]
+        },
+        "learning_rate": rate,
+        "members": everyone,
+        "parameters": results.parameter_count(state.params) // len(everyone),
+        "steps": steps,
+        "steps_per_second": steps / training if training else None,
+        "seconds": seconds,
+        "seeds": [seed for seed, _ in members(config)][: config.seeds],
+        "facts": task.facts,
+        "config": to_json(config),
+        **results.environment(),
+    }
+
+
+def _members(
+    task: Task, config: ConfigDict, state: TrainState, test: list[dict[str, float]]
+) -> list[dict[str, Any]]:
+    best, skips = jax.device_get((state.best_metric, state.opt_state.total_notfinite))
+    solved = jax.vmap(task.solved_at)(jax.device_get(state.carry)) if task.solved_at else None
+    found = []
+    for i, (seed, rate) in enumerate(members(config)):
+        metric = float(best[i]) if math.isfinite(best[i]) else None
+        member = {"seed": seed, "learning_rate": rate, "validation": metric, "test": test[i]}
+        member["skipped_steps"] = int(skips[i])
+        if solved is not None:
+            member["solved_at"] = int(solved[i]) or None
+        found.append(member)
+    return found
+
+
+def _best_rate(task: Task, config: ConfigDict, everyone: list[dict[str, Any]]) -> float:
+    sign = 1.0 if task.higher_is_better else -1.0
+
+    def merit(rate: float) -> float:
+        of_rate = [m["validation"] for m in everyone if m["learning_rate"] == rate]
+        return -math.inf if None in of_rate else sign * sum(of_rate)
+
+    return max(learning_rates(config), key=merit)
