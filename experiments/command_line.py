@@ -14,7 +14,16 @@ from absl import app, flags, logging
 from ml_collections import ConfigDict, config_flags
 
 from experiments import mesh, signals
-from experiments.config import ConfigError, choose, first_line, flatten, read_json, resolve
+from experiments.config import (
+    ConfigError,
+    check_fields,
+    choose,
+    first_line,
+    flatten,
+    read_json,
+    resolve,
+)
+from experiments.fields import TASK_FIELDS
 from experiments.loop import Diverged
 from experiments.task import Task
 from experiments.tasks import TASKS
@@ -48,7 +57,9 @@ def run_without_config(command: Callable[[Path], None], workdir: str) -> None:
 
 def build_task(config: ConfigDict) -> Task:
     """The task that the configuration names."""
-    return TASKS[choose("task.name", config.task.name, TASKS)](config)
+    name = choose("task.name", config.task.name, TASKS)
+    check_fields(config, TASK_FIELDS.get(name, {}))
+    return TASKS[name](config)
 
 
 def _guard(command: Callable[[], None]) -> None:
@@ -60,6 +71,8 @@ def _guard(command: Callable[[], None]) -> None:
     except (ConfigError, FileNotFoundError) as error:
         _fail(str(error), 2)
     except (Diverged, RuntimeError) as error:
+        if "RESOURCE_EXHAUSTED" in str(error):
+            _fail(f"no memory is left ({first_line(error)}); try a smaller size or batch", 1)
         if type(error) not in (Diverged, RuntimeError):
             raise
         _fail(str(error), 1)

@@ -13,6 +13,7 @@ import optax
 from ml_collections import ConfigDict
 
 import lstm_jax as lj
+from experiments.fields import FIELDS, Rule
 
 OPTIMIZERS = {
     "adam": lambda rate, o: optax.adam(rate),
@@ -20,8 +21,6 @@ OPTIMIZERS = {
     "sgd": lambda rate, o: optax.sgd(rate, momentum=o.momentum or None),
     "rmsprop": lambda rate, o: optax.rmsprop(rate, momentum=o.momentum or None),
 }
-
-
 ELSEWHERE = ("data_dir", "mesh.data", "mesh.model", "debug.replay")  # they make no other run
 
 
@@ -61,33 +60,31 @@ def resolve(config: ConfigDict, overrides: Mapping[str, Any] | None = None) -> C
     """
     config = config.copy_and_resolve_references().lock()
     mode = config.modes[choose("mode", config.mode, config.modes)]
-    try:
-        config.update(mode)
-    except (KeyError, TypeError, ValueError) as error:
-        raise ConfigError(f"config.modes.{config.mode}: {first_line(error)}") from error
-    config.update_from_flattened_dict(dict(overrides or {}))
+    _update(f"config.modes.{config.mode}", config.update, mode)
+    for field, value in (overrides or {}).items():
+        _update(f"config.{field}", config.update_from_flattened_dict, {field: value})
     with config.unlocked():
         del config.modes
-    config.cells = tuple(name for entry in config.cells for name in entry.split(","))
     check(config)
+    config.cells = tuple(name for entry in config.cells for name in entry.split(","))
     return config.lock()
 
 
 def check(config: ConfigDict) -> None:
-    """Raises `ConfigError` for numbers out of range, before any work is done."""
-    every = ("train.eval_every", "train.log_every", "train.checkpoint_every")
-    at_least_one = ("cell.hidden_size", "cell.layers", "train.batch_size", "seeds", *every)
-    for field, least in [*((f, 1) for f in at_least_one), ("train.steps", 0), ("seed", 0)]:
-        value = _field(config, field)
-        if value < least:
-            raise ConfigError(f"config.{field} is {value}, it must be at least {least}")
-    for name, rate in config.model.items():
-        if name != "residual" and not 0 <= rate < 1:
-            raise ConfigError(f"config.model.{name} is {rate}, it must be in [0, 1)")
-    for rate in learning_rates(config):
-        if not rate > 0:
-            raise ConfigError(f"config.optimizer.learning_rate is {rate}, it must be positive")
+    """Raises `ConfigError` for what cannot be meant, before any work is done."""
+    check_fields(config, FIELDS)
     choose("compare.match", config.compare.match, ("hidden", "parameters"))
+    make_optimizer(config)
+
+
+def check_fields(config: ConfigDict, rules: Mapping[str, Rule]) -> None:
+    """Raises `ConfigError` for fields that are missing or break their rule."""
+    found = flatten(config.to_dict())
+    for field, rule in rules.items():
+        if field not in found:
+            raise ConfigError(f"config.{field} is missing, it must be {rule.wanted}")
+        if not rule.holds(found[field]):
+            raise ConfigError(f"config.{field} is {found[field]!r}, it must be {rule.wanted}")
 
 
 def make_cell(config: ConfigDict) -> lj.Cell:
@@ -153,8 +150,15 @@ def to_json(config: ConfigDict) -> dict[str, Any]:
 
 
 def read_json(path: Path) -> ConfigDict:
-    """The locked configuration that a run stored."""
-    return ConfigDict(_tuples(json.loads(path.read_text()))).lock()
+    """The locked configuration that a run stored.
+
+    Raises:
+        ConfigError: if the file holds no JSON object.
+    """
+    try:
+        return ConfigDict(_tuples(json.loads(path.read_text()))).lock()
+    except (AttributeError, ValueError) as error:
+        raise ConfigError(f"{path} holds no configuration ({first_line(error)})") from error
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
@@ -173,7 +177,7 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
 
 def first_line(error: BaseException) -> str:
     """An exception's message without its further lines and without KeyError's quotes."""
-    text = str(error.args[0]) if error.args else str(error)
+    text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
     return text.strip().splitlines()[0] if text.strip() else type(error).__name__
 
 
@@ -214,10 +218,12 @@ def _regularized(cell: lj.Cell, model: ConfigDict) -> lj.Cell:
     return cell
 
 
-def _field(config: ConfigDict, dotted: str) -> Any:
-    for name in dotted.split("."):
-        config = config[name]
-    return config
+def _update(name: str, update: Callable[[Any], None], values: Any) -> None:
+    """Calls `update(values)`; what ml_collections raises becomes a `ConfigError`."""
+    try:
+        update(values)
+    except (AttributeError, LookupError, OverflowError, TypeError, ValueError) as error:
+        raise ConfigError(f"{name}: {first_line(error)}") from error
 
 
 def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
@@ -10,6 +12,7 @@ from configs import default, temporal_order
 from experiments.config import (
     ConfigError,
     differences,
+    flatten,
     make_cell,
     make_network,
     make_schedule,
@@ -18,6 +21,7 @@ from experiments.config import (
     resolve,
     to_json,
 )
+from experiments.fields import FIELDS
 from experiments.results import write_json
 
 
@@ -44,11 +48,25 @@ def test_cells_may_come_in_one_word():
     ("group", "field", "value", "message"),
     [
         (None, "mode", "tinny", "config.mode is 'tinny', choose one of .* did you mean 'tiny'"),
-        ("train", "eval_every", 0, "config.train.eval_every is 0, it must be at least 1"),
-        ("train", "steps", -1, "config.train.steps is -1, it must be at least 0"),
+        (None, "seed", 2**31, r"config.seed is 2147483648, it must be an integer in \[0, 2000"),
+        (None, "cells", ("gru", 3), "config.cells is .*3.*, it must be a tuple of names"),
+        (None, "data_dir", "a\0b", r"config.data_dir is 'a\\x00b', it must be None or printable"),
+        (None, "train", {"steps": 3}, "config.train.batch_size is missing, it must be an integer"),
+        ("train", "eval_every", 0, r"config.train.eval_every is 0, it must be an integer in \[1"),
+        ("train", "steps", -1, "config.train.steps is -1, it must be an integer"),
+        ("train", "steps", True, "config.train.steps is True, it must be an integer"),
+        ("train", "bad_steps", 0, "config.train.bad_steps is 0"),
+        ("train", "spike", -1.0, "config.train.spike is -1.0, it must be a number of at least 0"),
+        ("train", "stop_at", float("nan"), "config.train.stop_at is nan"),
         ("cell", "hidden_size", 0, "config.cell.hidden_size is 0"),
-        ("model", "zoneout", 1.0, r"config.model.zoneout is 1.0, it must be in \[0, 1\)"),
+        ("cell", "chrono", 2, "config.cell.chrono is 2, it must be 0 or an integer in"),
+        ("cell", "dtype", "int8", "config.cell.dtype is 'int8', it must be None or one of"),
+        ("model", "zoneout", 1.0, r"config.model.zoneout is 1.0, it must be a number in \[0, 1\)"),
+        ("model", "dropout", None, "config.model.dropout is None"),
         ("optimizer", "learning_rate", 0.0, "config.optimizer.learning_rate is 0.0"),
+        ("optimizer", "learning_rates", (0.1, float("inf")), "learning_rates is .*inf.* positive"),
+        ("optimizer", "name", "adan", "config.optimizer.name is 'adan'.* did you mean 'adam'"),
+        ("mesh", "data", 0, "config.mesh.data is 0, it must be -1 or an integer"),
         ("compare", "match", "size", "config.compare.match is 'size'"),
     ],
 )
@@ -57,6 +75,19 @@ def test_values_out_of_range(group, field, value, message):
     (config[group] if group else config)[field] = value
     with pytest.raises(ConfigError, match=message):
         resolve(config)
+
+
+def test_every_shared_field_has_a_rule():
+    known = flatten(default.get_config().to_dict())
+    assert set(FIELDS) == set(known)
+    assert all(rule.holds(known[field]) for field, rule in FIELDS.items())
+
+
+def test_overrides_of_the_wrong_type_and_place():
+    for overrides in ({"train.steps": "many"}, {"cells[0]": "gru"}, {"tarin.steps": 3}):
+        (field,) = overrides
+        with pytest.raises(ConfigError, match=rf"^config\.{re.escape(field)}: \w+"):
+            resolve(default.get_config(), overrides)
 
 
 def test_a_mode_with_an_unknown_field():
@@ -155,3 +186,10 @@ def test_a_stored_configuration_comes_back(tmp_path):
     assert differences(to_json(config), to_json(changed)) == [
         "config.cell.hidden_size was 64, now 65"
     ]
+
+
+@pytest.mark.parametrize("text", ["", "{", "[1]", "3"])
+def test_a_stored_configuration_that_is_damaged(tmp_path, text):
+    (tmp_path / "config.json").write_text(text)
+    with pytest.raises(ConfigError, match=r"config.json holds no configuration \("):
+        read_json(tmp_path / "config.json")

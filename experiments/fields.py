@@ -1,0 +1,110 @@
+"""What each field of a configuration must hold, in words and as a test."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+DTYPES = ("bfloat16", "float16", "float32")
+
+
+class Rule(NamedTuple):
+    """What a field must hold, in words and as a test."""
+
+    wanted: str
+    holds: Callable[[Any], bool]
+
+
+def integer(least: int, most: int = 2 * 10**9) -> Rule:
+    """Integers up to `most`, by default all that 32 bits can hold."""
+    return Rule(f"an integer in [{least}, {most}]", lambda v: _is(v, int) and least <= v <= most)
+
+
+def number(wanted: str, holds: Callable[[float], bool]) -> Rule:
+    """Numbers that are finite in single precision too."""
+    return Rule(wanted, lambda v: _is(v, int | float) and -1e38 < v < 1e38 and holds(v))
+
+
+def either(value: Any, rule: Rule) -> Rule:
+    """`value`, or what `rule` wants."""
+    same = (type(value), value)
+    return Rule(f"{value} or {rule.wanted}", lambda v: (type(v), v) == same or rule.holds(v))
+
+
+def several(rule: Rule, plural: str) -> Rule:
+    """A tuple of what `rule` wants."""
+    return Rule(f"a tuple of {plural}", lambda v: isinstance(v, tuple) and all(map(rule.holds, v)))
+
+
+def _is(value: Any, kind: Any) -> bool:
+    """Whether a value is of a kind of number, which True and False are not."""
+    return isinstance(value, kind) and not isinstance(value, bool)
+
+
+TEXT = Rule("printable text", lambda v: isinstance(v, str) and v.isprintable())
+SWITCH = Rule("True or False", lambda v: isinstance(v, bool))
+SIZE = integer(1, 10**6)
+NUMBER = number("a finite number", lambda v: True)
+POSITIVE = number("a positive number", lambda v: v > 0)
+AT_LEAST_ZERO = number("a number of at least 0", lambda v: v >= 0)
+RATE = number("a number in [0, 1)", lambda v: 0 <= v < 1)
+FIELDS = {  # those that every configuration has
+    "mode": TEXT,
+    "seed": integer(0),
+    "seeds": SIZE,
+    "data_dir": either(None, TEXT),
+    "task.name": TEXT,
+    "cell.name": TEXT,
+    "cell.hidden_size": SIZE,
+    "cell.layers": integer(1, 1000),
+    "cell.use_bias": either(None, SWITCH),
+    "cell.forget_bias": either(None, NUMBER),
+    "cell.update_bias": either(None, NUMBER),
+    "cell.chrono": either(0, integer(3)),
+    "cell.peepholes": either(None, TEXT),
+    "cell.kernel_init": either(None, TEXT),
+    "cell.recurrent_init": either(None, TEXT),
+    "cell.cell_clip": either(None, POSITIVE),
+    "cell.projection_size": either(None, SIZE),
+    "cell.dtype": either(None, Rule(f"one of {', '.join(DTYPES)}", lambda v: v in DTYPES)),
+    "model.dropout": RATE,
+    "model.residual": SWITCH,
+    "model.zoneout": RATE,
+    "model.drop_connect": RATE,
+    "model.variational_inputs": RATE,
+    "model.variational_recurrent": RATE,
+    "optimizer.name": TEXT,
+    "optimizer.learning_rate": POSITIVE,
+    "optimizer.learning_rates": several(POSITIVE, "positive numbers"),
+    "optimizer.schedule": TEXT,
+    "optimizer.warmup_steps": integer(0),
+    "optimizer.final_fraction": number("a number in [0, 1]", lambda v: 0 <= v <= 1),
+    "optimizer.clip_norm": AT_LEAST_ZERO,
+    "optimizer.weight_decay": AT_LEAST_ZERO,
+    "optimizer.momentum": RATE,
+    "train.steps": integer(0),
+    "train.batch_size": SIZE,
+    "train.eval_every": integer(1),
+    "train.patience": integer(0),
+    "train.stop_at": either(None, NUMBER),
+    "train.log_every": integer(1),
+    "train.checkpoint_every": integer(1),
+    "train.bad_steps": integer(1),
+    "train.spike": AT_LEAST_ZERO,
+    "cells": several(TEXT, "names"),
+    "compare.match": TEXT,
+    "mesh.data": either(-1, integer(1, 10**4)),
+    "mesh.model": integer(1, 10**4),
+    "debug.replay": either(None, TEXT),
+}
+TASK_FIELDS = {  # those of each task, which may have closer bounds of its own
+    "adding": {"task.length": SIZE},
+    "char_lm": {
+        "task.text": TEXT,
+        "task.path": either(None, TEXT),
+        "task.steps": SIZE,
+        "task.restart": integer(0),
+    },
+    "music": {"task.path": either(None, TEXT)},
+    "temporal_order": {"task.length": SIZE, "task.relevant": integer(2, 3)},
+}
