@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import difflib
+import os
 import re
 import runpy
 import sys
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import NoReturn
 
@@ -44,7 +46,11 @@ def run(command: Callable[[ConfigDict, Path], None]) -> None:
         config, workdir = _config(), _workdir()
         mesh.start(config)
         signals.install()  # once more: JAX takes SIGTERM where several processes make up a run
-        command(config, workdir)
+        with (
+            Path(os.devnull).open("w") as nowhere,
+            redirect_stdout(sys.stdout if mesh.is_main() else nowhere),
+        ):
+            command(config, workdir)
 
     app.run(lambda _: _guard(on_devices), flags_parser=_parse)
 

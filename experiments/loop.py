@@ -160,10 +160,8 @@ class Trainer:
         means = total(window)
         skipped = means.pop(SKIPPED).total
         if skipped.any():
-            logging.warning(
-                "%d of the %d steps up to %d skipped: not finite, or a spike",
-                skipped.max(), len(window), self.step,
-            )  # fmt: skip
+            text = "%d of the %d steps up to %d skipped: not finite, or a spike"
+            logging.warning(text, skipped.max(), len(window), self.step)
         values = [self._task.summarize(v) if v else {} for v in divide(means)]
         lines = [v | {SKIPPED: int(n)} for v, n in zip(values, skipped, strict=True)]
         recorder.write(self.step, "train", lines)
