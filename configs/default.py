@@ -25,7 +25,7 @@ def get_config() -> ConfigDict:
             "cells": (),  # the cells that `compare` trains, by name
             "compare": {"match": "hidden"},  # equal "hidden" sizes or equal "parameters" in number
             "mesh": _mesh(),
-            "debug": {"replay": placeholder(str)},  # a bad_step.json: compute that step once more
+            "debug": {"replay": placeholder(str)},  # a bad_step_N: compute that step once more
         }
     )
 

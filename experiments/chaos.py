@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 import random
-import shutil
 import subprocess
 import sys
 import time
@@ -26,8 +25,9 @@ import numpy as np
 from absl import flags
 
 from experiments import checkpoints, command_line, tables
-from experiments.config import read_json
+from experiments.config import ConfigError, read_json
 from experiments.step import abstract_state
+from experiments.task import identity
 
 KILLS = flags.DEFINE_integer("kills", 10, "How many kills.", lower_bound=1)
 CONFIG = flags.DEFINE_string("config", "configs/chaos.py", "What is trained.")
@@ -50,8 +50,12 @@ def chaos(config: str, workdir: Path, kills: int, seed: int) -> tuple[Counter, l
 
     Returns:
         The number of kills in each phase, and what differs from the reference.
+
+    Raises:
+        ConfigError: if there is something in `workdir`.
     """
-    shutil.rmtree(workdir, ignore_errors=True)
+    if workdir.exists() and any(workdir.iterdir()):
+        raise ConfigError(f"--workdir: {workdir} is not empty; choose another one")
     reference, hits, found = workdir / "reference", Counter[str](), list[str]()
     _run(config, reference)
     moments = draw(random.Random(seed), json.loads((reference / "results.json").read_text()))
@@ -106,8 +110,9 @@ def differences(reference: Path, victim: Path) -> list[str]:
 
 def _final(workdir: Path) -> tuple[Any, dict[str, Any]]:
     config = read_json(workdir / "config.json")
-    like = abstract_state(command_line.build_task(config), config)
-    restored = checkpoints.read(workdir / "checkpoints", like)
+    task = command_line.build_task(config)
+    like = abstract_state(task, config)
+    restored = checkpoints.read(workdir / "checkpoints", identity(task, config), like)
     assert restored, f"{workdir} holds no checkpoint"
     return restored
 

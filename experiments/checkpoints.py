@@ -98,14 +98,7 @@ class Checkpoints:
         found = _latest(self._directory, _set_aside)
         if found is None:
             return None
-        record, arrays = found
-        changed = differences(record["config"], self._config)
-        if changed:
-            raise ConfigError(
-                f"{self._directory} holds checkpoints of another configuration"
-                f" ({'; '.join(changed)}); choose another --workdir"
-            )
-        return _place(self._directory, record, arrays, like)
+        return _place(self._directory, self._config, *found, like)
 
     def _write(self, step: int, arrays: dict[str, np.ndarray], record: dict[str, Any]) -> None:
         free = shutil.disk_usage(self._directory).free
@@ -131,18 +124,23 @@ class Checkpoints:
         )
 
     def _tidy(self) -> None:
+        """Removes what is unfinished; a step that was about to be replaced comes back."""
         if jax.process_index() == 0:
+            for old in self._unfinished.glob("*.old"):
+                if not (self._directory / old.stem).exists():
+                    old.rename(self._directory / old.stem)
             shutil.rmtree(self._unfinished, ignore_errors=True)
 
 
-def read(directory: Path, like: Any) -> tuple[Any, dict[str, Any]] | None:
+def read(directory: Path, config: dict[str, Any], like: Any) -> tuple[Any, dict[str, Any]] | None:
     """What `Checkpoints.restore` returns, perhaps of a run that is training; changes nothing.
 
     Raises:
+        ConfigError: if the checkpoint belongs to another configuration.
         RuntimeError: if its arrays do not fit `like`, or all checkpoints are damaged.
     """
     found = _latest(directory.absolute(), _pass_over)
-    return found and _place(directory, *found, like)
+    return found and _place(directory, config, *found, like)
 
 
 def _latest(
@@ -180,7 +178,7 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         with _quiet():
             arrays = ocp.load(path)
         found = _describe(arrays)
-    except Damaged:
+    except (Damaged, MemoryError, PermissionError):
         raise
     except Exception as error:  # whatever a damaged file makes Python and Orbax raise
         raise Damaged(f"{type(error).__name__}: {error}") from error
@@ -202,9 +200,19 @@ def _read_record(path: Path) -> dict[str, Any]:
 
 
 def _place(
-    directory: Path, record: dict[str, Any], arrays: dict[str, np.ndarray], like: Any
+    directory: Path,
+    config: dict[str, Any],
+    record: dict[str, Any],
+    arrays: dict[str, np.ndarray],
+    like: Any,
 ) -> tuple[Any, dict[str, Any]]:
-    """Puts the arrays where and in what structure `like` has them."""
+    """Puts the arrays where and in what structure `like` has them, if all of it fits."""
+    changed = differences(record["config"], config)
+    if changed:
+        raise ConfigError(
+            f"{directory} holds checkpoints of another configuration"
+            f" ({'; '.join(changed)}); choose another --workdir"
+        )
     names = _named(like)
     for name in {**names, **arrays}:
         old, new = _type(arrays.get(name)), _type(names.get(name))
@@ -226,9 +234,12 @@ def _publish(new: Path, final: Path, record: dict[str, Any]) -> None:
     (new / RECORD).write_text(json.dumps(_sign({**record, "files": files})))
     for path in (*new.rglob("*"), new):
         _flush(path)
-    shutil.rmtree(final, ignore_errors=True)
+    old = new.with_name(f"{final.name}.old")
+    if final.exists():
+        final.rename(old)
     new.rename(final)
     _flush(final.parent)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def _digest(path: Path) -> str:

@@ -18,6 +18,7 @@ from ml_collections import ConfigDict, config_flags
 from experiments import mesh, signals
 from experiments.config import (
     ConfigError,
+    check,
     check_fields,
     choose,
     first_line,
@@ -65,6 +66,7 @@ def build_task(config: ConfigDict) -> Task:
     """The task that the configuration names."""
     name = choose("task.name", config.task.name, TASKS)
     check_fields(config, TASK_FIELDS.get(name, {}))
+    mesh.make_mesh(config)  # raises where the devices do not fit
     return TASKS[name](config)
 
 
@@ -76,6 +78,8 @@ def _guard(command: Callable[[], None]) -> None:
         command()
     except (ConfigError, FileNotFoundError) as error:
         _fail(str(error), 2)
+    except OSError as error:
+        _fail(f"{error}; mend this and give the same command again", 1)
     except (Diverged, RuntimeError) as error:
         if "RESOURCE_EXHAUSTED" in str(error):
             _fail(f"no memory is left ({first_line(error)}); try a smaller size or batch", 1)
@@ -104,7 +108,9 @@ def _config() -> ConfigDict:
     stored = _workdir() / "config.json"
     if not stored.exists():
         raise ConfigError(f"--config is missing, and there is no {stored} to take it from")
-    return read_json(stored)
+    config = read_json(stored)
+    check(config)
+    return config
 
 
 def _parse(argv: list[str]) -> list[str]:

@@ -18,7 +18,7 @@ from ml_collections import ConfigDict
 import lstm_jax as lj
 from experiments import command_line, mesh, tables
 from experiments.config import ConfigError, choose
-from experiments.results import parameter_count, write_json
+from experiments.results import mean_text, parameter_count, write_json
 from experiments.train import train
 from experiments.workdir import open_workdir
 
@@ -117,9 +117,7 @@ def metric_of(found: Results) -> str:
 
 
 def _value(result: dict[str, Any], metric: str) -> str:
-    """The mean, with the standard deviation over seeds if there are several."""
-    value, several = result["test"][metric], len(result["members"]) > 1
-    return f"{value['mean']:.4f}" + (f" ± {value['sd']:.4f}" if several else "")
+    return mean_text(result["test"][metric], several=len(result["members"]) > 1)
 
 
 def _solved(result: dict[str, Any]) -> str:

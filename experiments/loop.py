@@ -16,7 +16,6 @@ from ml_collections import ConfigDict
 
 from experiments import checkpoints, mesh, replay, results, signals
 from experiments.checkpoints import Checkpoints
-from experiments.config import to_json
 from experiments.progress import Progress
 from experiments.step import (
     SKIPPED,
@@ -32,7 +31,7 @@ from experiments.step import (
 )
 from experiments.stopwatch import Stopwatch
 from experiments.summary import summarize
-from experiments.task import Task
+from experiments.task import Task, identity
 
 
 class Diverged(ArithmeticError):
@@ -57,7 +56,7 @@ def fit(task: Task, config: ConfigDict, directory: Path, profile: bool = False) 
         Diverged: if `config.train.bad_steps` steps in a row had to be skipped.
         Interrupted: if a signal came; the state is saved.
     """
-    with Checkpoints(directory / "checkpoints", to_json(config)) as saved:
+    with Checkpoints(directory / "checkpoints", identity(task, config)) as saved:
         trainer = Trainer(task, config, directory, saved)
         steps, title = config.train.steps, f"{config.cell.name} on {config.task.name}"
         with (
@@ -75,8 +74,14 @@ def fit(task: Task, config: ConfigDict, directory: Path, profile: bool = False) 
 
 def load_best(task: Task, config: ConfigDict, directory: Path) -> TrainState | None:
     """The state of a run's latest checkpoint, for its `best_params`; None if it has none."""
-    restored = checkpoints.read(directory / "checkpoints", abstract_state(task, config))
-    return restored[0] if restored else None
+    restored = checkpoints.read(
+        directory / "checkpoints", identity(task, config), abstract_state(task, config)
+    )
+    if restored is None:
+        return None
+    if not np.isfinite(restored[0].best_metric).all():
+        logging.warning("%s: not validated yet, its parameters are the initial ones", directory)
+    return restored[0]
 
 
 class Trainer:
@@ -95,9 +100,12 @@ class Trainer:
         self._mesh = mesh.make_mesh(config)
         self._batches = task.train_batches(mesh.own_part())
         self._origins: deque[Any] = deque(maxlen=self._train.bad_steps + self._train.log_every)
-        self.state, extra = self._restore()
-        self.watch = Stopwatch(extra.get("seconds"))
-        self.step = self._saved = int(jax.device_get(self.state.step)[0])
+        self.watch = Stopwatch()
+        with self.watch("checkpoint"):
+            self.state, extra = self._restore()
+        self.watch.add(extra.get("seconds", {}))
+        self.step = int(jax.device_get(self.state.step)[0])
+        self._saved = self.step if extra else None
         self.position = extra.get("position", 0)  # bytes of metrics.jsonl
         self._evaluated = extra.get("evaluated", 0)  # the step of the latest validation
 
@@ -176,7 +184,7 @@ class Trainer:
             metric = jnp.array([v[self._task.metric] for v in values], jnp.float32)
             self.state = self._observe(self.state, metric)
         recorder.write(self.step, "valid", values)
-        self._evaluated, self._saved = self.step, 0
+        self._evaluated, self._saved = self.step, None
 
     def _save(self, recorder: results.Recorder) -> None:
         extra = {
@@ -198,20 +206,22 @@ class Trainer:
 
     def _stop_if_diverged(self) -> None:
         """Raises `Diverged` if a member stands still; of several learning rates, if all do."""
-        skips = jax.device_get(self.state.opt_state.notfinite_count)
+        state, rates = self.state, self._config.optimizer.learning_rates
+        skips, done = jax.device_get((state.opt_state.notfinite_count, state.done))
         still = skips >= self._train.bad_steps
-        if not (still.all() if self._config.optimizer.learning_rates else still.any()):
+        if not (still.all() if rates else (still & ~done).any()):
             return
-        member = int(np.argmax(still))
+        member = int(np.argmin(np.where(still, skips, np.inf)))  # its steps are still at hand
         back = min(int(skips[member]), len(self._origins))
         first, origin = self.step - back, self._origins[-back]
         found = replay.record(
             self._task, self._config, self._directory, self.state, member, first, origin
         )
         raise Diverged(
-            f"{self._train.bad_steps} steps in a row were skipped; {found}/report.json says what"
-            f" was not finite in step {first + 1}, --config.debug.replay={found} computes it again;"
-            " try a smaller config.optimizer.learning_rate or config.optimizer.clip_norm"
+            f"{self._train.bad_steps} steps in a row were skipped; {found}/report.json has the"
+            f" numbers of step {first + 1}, and experiments.train computes it once more with"
+            f" --config.debug.replay={found}; try a smaller config.optimizer.learning_rate, in"
+            " another --workdir"
         )
 
     def _training_seconds(self) -> float:

@@ -165,6 +165,8 @@ def _explicit(count: int) -> dict[str, Any]:
     index = _number(INDEX)
     if index >= count:
         raise ConfigError(f"{INDEX} is {index}, it must be below {COUNT}, which is {count}")
+    if not re.fullmatch(r".+:\d+", os.environ[ADDRESS]):
+        raise ConfigError(f"{ADDRESS} is {os.environ[ADDRESS]!r}, it must be HOST:PORT")
     return {
         "coordinator_address": os.environ[ADDRESS],
         "num_processes": count,

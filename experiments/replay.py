@@ -11,12 +11,12 @@ import numpy as np
 import optax
 from ml_collections import ConfigDict
 
-from experiments import mesh
+from experiments import checkpoints, mesh
 from experiments.checkpoints import Checkpoints
-from experiments.config import ConfigError, members, to_json
+from experiments.config import ConfigError, members
 from experiments.results import write_json
 from experiments.step import TrainState, abstract_state, gradient
-from experiments.task import Batch, Task
+from experiments.task import Batch, Task, identity
 
 
 def record(
@@ -44,7 +44,7 @@ def record(
     """
     path = directory / f"bad_step_{step + 1}"
     state = state.replace(step=state.step * 0 + step)
-    with Checkpoints(path / "state", to_json(config)) as saved:
+    with Checkpoints(path / "state", identity(task, config)) as saved:
         saved.save(step, state, {"iterator": origin, "member": member})
     report = _compute(task, config, state, member, origin)
     if mesh.is_main():
@@ -62,10 +62,8 @@ def replay(task: Task, config: ConfigDict, path: Path) -> dict[str, Any]:
     Raises:
         ConfigError: if `path` holds no such record, or one of another configuration.
     """
-    if not (path / "state").is_dir():
-        raise ConfigError(f"config.debug.replay is {path}, which holds no recorded step")
-    with Checkpoints(path / "state", to_json(config)) as saved:
-        restored = saved.restore(abstract_state(task, config))
+    like = abstract_state(task, config)
+    restored = checkpoints.read(path / "state", identity(task, config), like)
     if restored is None:
         raise ConfigError(f"config.debug.replay is {path}, which holds no recorded step")
     state, extra = restored

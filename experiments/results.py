@@ -10,12 +10,15 @@ import platform
 import statistics
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import jax
 from absl import logging
 from tensorboardX import SummaryWriter
+
+from experiments.config import ConfigError
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "lstm_jax")
 COMPILING = {  # what JAX calls the parts of a compilation
@@ -45,16 +48,18 @@ class Recorder:
             path.touch()
             if path.stat().st_size < position:
                 logging.warning("%s has lost lines of steps up to %d", path, step)
-            os.truncate(path, min(position, path.stat().st_size))
+                position = path.read_bytes().rfind(b"\n") + 1
+            os.truncate(path, position)
         self._lines = path.open("ab")
 
     def __enter__(self) -> Recorder:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._lines.close()
-        for writer in self._events.values():
-            writer.close()
+        with suppress(OSError, ValueError):  # on a full disk the error is on its way already
+            self._lines.close()
+            for writer in self._events.values():
+                writer.close()
 
     def position(self) -> int:
         """The number of bytes that the lines have on the disk."""
@@ -65,10 +70,11 @@ class Recorder:
     def write(self, step: int, split: str, values: Sequence[Mapping[str, float]]) -> None:
         """Writes each member's values at a step of a split."""
         for member, named in enumerate(values if self._writes else ()):
-            line = {"step": step, "split": split, "member": member, **_finite(named)}
+            line = {"step": step, "split": split, "member": member, **finite(named)}
             self._lines.write(json.dumps(line).encode() + b"\n")
             for name, value in named.items():
-                self._writer(member).add_scalar(f"{split}/{name}", value, step)
+                if math.isfinite(value):
+                    self._writer(member).add_scalar(f"{split}/{name}", value, step)
         self._lines.flush()
 
     def _writer(self, member: int) -> SummaryWriter:
@@ -89,11 +95,24 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
     return lines
 
 
+def read_results(directory: Path) -> dict[str, Any]:
+    """The results of a run that is complete.
+
+    Raises:
+        ConfigError: if the file holds no JSON.
+    """
+    path = directory / "results.json"
+    try:
+        return json.loads(path.read_text())
+    except ValueError as error:
+        raise ConfigError(f"{path} holds no results ({error}); delete it to train on") from error
+
+
 def write_json(path: Path, value: Any) -> None:
     """Writes JSON, whole or not at all."""
     temporary = path.with_suffix(".tmp")
     with temporary.open("w") as file:
-        file.write(json.dumps(value, indent=2, sort_keys=True) + "\n")
+        file.write(json.dumps(finite(value), indent=2, sort_keys=True, allow_nan=False) + "\n")
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)
@@ -101,8 +120,16 @@ def write_json(path: Path, value: Any) -> None:
 
 def mean_and_deviation(values: Sequence[float]) -> dict[str, float]:
     """Mean and sample standard deviation (0 for a single value)."""
+    if not all(map(math.isfinite, values)):
+        return {"mean": statistics.fmean(values), "sd": math.nan}
     deviation = statistics.stdev(values) if len(values) > 1 else 0.0
     return {"mean": statistics.fmean(values), "sd": deviation}
+
+
+def mean_text(value: Mapping[str, float | None], several: bool) -> str:
+    """A mean in words, with the standard deviation over seeds if there are several."""
+    mean, deviation = (math.nan if v is None else v for v in (value["mean"], value["sd"]))
+    return f"{mean:.4f} ± {deviation:.4f}" if several else f"{mean:.4f}"
 
 
 def parameter_count(params: Any) -> int:
@@ -141,9 +168,13 @@ def _count_compilation(event: str, duration_secs: float, **_: str | int) -> None
 jax.monitoring.register_event_duration_secs_listener(_count_compilation)
 
 
-def _finite(values: Mapping[str, float]) -> dict[str, float | None]:
-    """NaN and infinity as null: JSON has no word for them."""
-    return {name: value if math.isfinite(value) else None for name, value in values.items()}
+def finite(tree: Any) -> Any:
+    """A tree of JSON with null for NaN and infinity, for which it has no word."""
+    if isinstance(tree, Mapping):
+        return {name: finite(value) for name, value in tree.items()}
+    if isinstance(tree, list | tuple):
+        return [finite(value) for value in tree]
+    return None if isinstance(tree, float) and not math.isfinite(tree) else tree
 
 
 def versions(packages: Iterable[str]) -> dict[str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import jax
@@ -24,10 +24,14 @@ class Stopwatch:
         >>> watch.seconds["data"]
     """
 
-    def __init__(self, seconds: dict[str, float] | None = None) -> None:
-        """Goes on from the seconds of the process before."""
-        self.seconds = dict.fromkeys((*BUCKETS, "total"), 0.0) | (seconds or {})
+    def __init__(self) -> None:
+        self.seconds = dict.fromkeys((*BUCKETS, "total"), 0.0)
         self._started, self._compiled = time.perf_counter(), compile_seconds()
+
+    def add(self, seconds: Mapping[str, float]) -> None:
+        """Adds the seconds of the processes before."""
+        for bucket, spent in seconds.items():
+            self.seconds[bucket] += spent
 
     @contextmanager
     def __call__(self, bucket: str) -> Iterator[None]:

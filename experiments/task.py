@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
+from ml_collections import ConfigDict
 
+from experiments.config import to_json
 from experiments.mesh import Part
 
 Params = Any  # a pytree of arrays, as flax.linen's `init` returns it
@@ -86,3 +89,8 @@ class Task(NamedTuple):
     batch_axes: Any = None
     unit: str = "sequences"
     solved_at: Callable[[Carry], jax.Array] | None = None
+
+
+def identity(task: Task, config: ConfigDict) -> dict[str, Any]:
+    """What makes a run the same run: its configuration, and the facts about its data, as JSON."""
+    return to_json(config) | {"facts": json.loads(json.dumps(task.facts))}

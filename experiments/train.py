@@ -22,8 +22,10 @@ from absl import flags
 from ml_collections import ConfigDict
 
 from experiments import command_line, mesh
+from experiments.config import ConfigError, read_json
 from experiments.loop import fit
 from experiments.replay import replay
+from experiments.results import mean_text, read_results
 from experiments.workdir import open_workdir
 
 PROFILE = flags.DEFINE_bool("profile", False, "Trace some steps, for Perfetto, into profile/.")
@@ -31,16 +33,14 @@ PROFILE = flags.DEFINE_bool("profile", False, "Trace some steps, for Perfetto, i
 
 def train(config: ConfigDict, workdir: Path, profile: bool = False) -> dict[str, Any]:
     """Trains in `workdir`, or returns the results that are there if the run is complete."""
-    path = workdir / "results.json"
-    task = None if path.exists() else command_line.build_task(config)
+    complete = (workdir / "results.json").exists()
+    task = None if complete else command_line.build_task(config)
     with open_workdir(config, workdir):  # only now: a mistake in config leaves nothing
-        if task is None:
-            return json.loads(path.read_text())
-        results = fit(task, config, workdir, profile)
-        if mesh.is_main():
+        results = fit(task, config, workdir, profile) if task else read_results(workdir)
+        curves = workdir / "curves.png"
+        if mesh.is_main() and not (complete and curves.exists()):
             from experiments import plots  # matplotlib is slow to import
 
-            curves = workdir / "curves.png"
             plots.learning_curves({config.cell.name: workdir}, results["metric"], curves)
     return results
 
@@ -48,10 +48,7 @@ def train(config: ConfigDict, workdir: Path, profile: bool = False) -> dict[str,
 def describe(results: dict[str, Any]) -> str:
     """The test metrics in one line."""
     several = len(results["members"]) > 1
-    values = [
-        f"{name} {v['mean']:.4f}" + (f" ± {v['sd']:.4f}" if several else "")
-        for name, v in results["test"].items()
-    ]
+    values = [f"{name} {mean_text(v, several)}" for name, v in results["test"].items()]
     return (
         f"{results['cell']}, {results['parameters']:,} parameters, {results['steps']:,} steps in"
         f" {results['seconds']['total']:.0f} s; test: {', '.join(values)}"
@@ -60,14 +57,22 @@ def describe(results: dict[str, Any]) -> str:
 
 def main(config: ConfigDict, workdir: Path) -> None:
     if config.debug.replay:
-        task = command_line.build_task(config)
-        print(json.dumps(replay(task, config, Path(config.debug.replay)), indent=2))
+        print(json.dumps(compute_again(Path(config.debug.replay)), indent=2, sort_keys=True))
         return
     if (workdir / "results.json").exists():
         print(f"the run in {workdir} is complete; choose another --workdir to train afresh")
     print(describe(train(config, workdir, PROFILE.value)))
-    if PROFILE.value:
+    if (workdir / "profile").exists():
         print(f"trace for https://ui.perfetto.dev: {workdir / 'profile'}")
+
+
+def compute_again(recorded: Path) -> dict[str, Any]:
+    """The numbers of a step that a run recorded, with the configuration of that run."""
+    stored = recorded.parent / "config.json"
+    if not stored.exists():
+        raise ConfigError(f"config.debug.replay is {recorded}, which lies in no run's directory")
+    config = read_json(stored)
+    return replay(command_line.build_task(config), config, recorded)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 from ml_collections import ConfigDict
 
@@ -27,14 +28,21 @@ def open_workdir(config: ConfigDict, workdir: Path) -> Iterator[None]:
     if not mesh.is_main():
         yield
         return
-    workdir.mkdir(parents=True, exist_ok=True)
-    with (workdir / "lock").open("a+") as lock:
+    with _lock_file(workdir) as lock:
         _claim(lock, workdir)
         _store(config, workdir)
         yield
 
 
-def _claim(lock, workdir: Path) -> None:
+def _lock_file(workdir: Path) -> TextIO:
+    try:
+        workdir.mkdir(parents=True, exist_ok=True)
+        return (workdir / "lock").open("a+")
+    except OSError as error:
+        raise ConfigError(f"--workdir: {error}; choose a directory that can be written") from error
+
+
+def _claim(lock: TextIO, workdir: Path) -> None:
     """Locks a file until it is closed, by us or by our death."""
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

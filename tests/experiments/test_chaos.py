@@ -8,6 +8,7 @@ import shutil
 import pytest
 
 from experiments.chaos import chaos, differences, draw
+from experiments.config import ConfigError
 
 
 def test_moments_cover_every_phase_and_lie_near_its_length():
@@ -23,6 +24,13 @@ def test_moments_cover_every_phase_and_lie_near_its_length():
     assert all(60 < len(found) < 140 for found in by_phase.values())
     assert 2.0 < max(m.delay for m in by_phase["evaluation"]) <= 1.5 * 6 / 3
     assert {m.entry for m in by_phase["step"]} == set(range(1, 9))
+
+
+def test_what_is_there_is_not_touched(tmp_path):
+    (tmp_path / "precious").write_text("mine")
+    with pytest.raises(ConfigError, match="is not empty"):
+        chaos("configs/chaos.py", tmp_path, kills=1, seed=0)
+    assert (tmp_path / "precious").read_text() == "mine"
 
 
 @pytest.mark.slow

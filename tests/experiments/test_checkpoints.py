@@ -110,12 +110,12 @@ def copy(two, tmp_path) -> Path:
 
 def test_restores_the_latest_exactly(two):
     check(restore(two), 2)
-    check(read(two, state_at(0)), 2)
+    check(read(two, CONFIG, state_at(0)), 2)
 
 
 def test_nothing_to_restore(tmp_path):
     assert restore(tmp_path / "a" / "b") is None
-    assert read(tmp_path / "c", shapes(state_at(0))) is None
+    assert read(tmp_path / "c", CONFIG, shapes(state_at(0))) is None
     assert names(tmp_path) == ["a"]  # read makes no directory
 
 
@@ -164,11 +164,11 @@ def test_read_passes_over_damage_and_changes_nothing(copy, caplog):
     damage(copy / "2")
     (copy / "unfinished" / "3").mkdir(parents=True)
     before = snapshot(copy)
-    check(read(copy, shapes(state_at(0))), 1)
+    check(read(copy, CONFIG, shapes(state_at(0))), 1)
     assert f"{copy / '2'} is damaged" in caplog.text
     damage(copy / "1")
     with pytest.raises(RuntimeError, match="1 and 2 are damaged"):
-        read(copy, shapes(state_at(0)))
+        read(copy, CONFIG, shapes(state_at(0)))
     assert snapshot(copy).keys() == before.keys()
 
 
@@ -182,7 +182,7 @@ def test_read_while_the_run_goes_on(copy, monkeypatch, caplog):
         return original(path)
 
     monkeypatch.setattr(module.ocp, "load", load)
-    check(read(copy, shapes(state_at(0))), 4)
+    check(read(copy, CONFIG, shapes(state_at(0))), 4)
     assert "is damaged" not in caplog.text
 
 
@@ -249,6 +249,34 @@ def test_every_damaged_file_is_found(two, tmp_path):
         survives(two, tmp_path / "copy", name, change, seed)
 
 
+class Killed(BaseException):
+    """Stands for a kill: no code of ours may handle it."""
+
+
+@pytest.mark.parametrize("renames", [0, 1])
+def test_a_kill_while_a_step_is_replaced_leaves_the_old_one_or_the_new_one(
+    copy, monkeypatch, renames
+):
+    """Even of the only checkpoint that there is."""
+    shutil.rmtree(copy / "1")
+    original, calls = Path.rename, []
+
+    def rename(path: Path, target: Path) -> Path:
+        calls.append(path)
+        if len(calls) > renames:
+            raise Killed
+        return original(path, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", rename)
+        checkpoints = Checkpoints(copy, CONFIG)
+        with pytest.raises(Killed):
+            checkpoints.save(2, state_at(2), {"iterator": 2})
+    assert len(calls) == renames + 1
+    check(restore(copy), 2)
+    assert names(copy) == ["2"]
+
+
 @pytest.mark.slow
 def test_every_damaged_file_is_found_wherever_it_is_damaged(two, tmp_path):
     cases = list(damages(two, flips=15))
@@ -262,6 +290,8 @@ def test_another_configuration_is_refused(copy):
     other = {"train": {"steps": 8}, "cell": {"name": "lstm"}, "data_dir": "elsewhere"}
     with pytest.raises(ConfigError, match=r"\(config.train.steps was 9, now 8\)"):
         restore(copy, config=other)
+    with pytest.raises(ConfigError, match=r"\(config.train.steps was 9, now 8\)"):
+        read(copy, other, shapes(state_at(0)))
     check(restore(copy, config=CONFIG | {"data_dir": "elsewhere"}), 1)
 
 
@@ -276,14 +306,12 @@ def test_another_configuration_is_refused(copy):
 )
 def test_another_version_of_the_code_is_no_damage(two, change, message):
     before = snapshot(two)
-    for attempt in (restore, read):
-        with pytest.raises(RuntimeError, match=message):
-            attempt(two, shapes(state_at(0) | change))
+    like = shapes(state_at(0) | change)
+    with pytest.raises(RuntimeError, match=message):
+        restore(two, like)
+    with pytest.raises(RuntimeError, match=message):
+        read(two, CONFIG, like)
     assert snapshot(two) == before
-
-
-class Killed(BaseException):
-    """Stands for a kill: no code of ours may handle it."""
 
 
 @pytest.mark.parametrize(
@@ -306,7 +334,7 @@ def test_a_kill_while_writing_leaves_the_one_before(copy, monkeypatch, place, st
     with pytest.raises(Killed):
         checkpoints.save(4, state_at(4), extra_at(4))
     monkeypatch.undo()
-    check(read(copy, state_at(0)), step)
+    check(read(copy, CONFIG, state_at(0)), step)
     assert (copy / "unfinished").exists()
     Checkpoints(copy, CONFIG)
     assert not (copy / "unfinished").exists()
@@ -421,7 +449,7 @@ def test_a_killed_run_leaves_a_whole_checkpoint(tmp_path, delay):
     time.sleep(delay)
     process.kill()
     process.wait()
-    for result in (read(directory, shapes(big_state(0))), restore(directory, big_state(0))):
+    for result in (read(directory, CONFIG, shapes(big_state(0))), restore(directory, big_state(0))):
         state, extra = result
         assert extra["step"] >= 3
         jax.tree.map(np.testing.assert_array_equal, state, big_state(extra["step"]))
@@ -471,6 +499,6 @@ def test_two_processes_save_and_restore_together(tmp_path):
     pair = [start("save_and_restore_together", directory, address, i) for i in range(2)]
     assert [process.wait(timeout=120) for process in pair] == [0, 0]
     assert names(directory) == ["2", "3", "3.damaged"]
-    state, extra = read(directory, jax.tree.map(jnp.asarray, split_state(0)))
+    state, extra = read(directory, CONFIG, jax.tree.map(jnp.asarray, split_state(0)))
     assert extra == {"step": 3}
     jax.tree.map(np.testing.assert_array_equal, state, split_state(2))

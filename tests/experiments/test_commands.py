@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -71,6 +72,32 @@ def test_mistakes_end_with_one_line(tmp_path, arguments, message):
     assert failed.returncode == 2
     assert failed.stderr.count("\n") == 1
     assert message in failed.stderr
+
+
+@pytest.mark.slow
+def test_a_diverged_run_says_how_to_compute_the_step_again(tmp_path):
+    options = ("--config.optimizer.name=sgd", "--config.optimizer.clip_norm=0")
+    line = (*TINY, *options, "--config.optimizer.learning_rate=9e37", "--config.train.bad_steps=2")
+    failed = run("train", *line, f"--workdir={tmp_path}")
+    assert failed.returncode == 1
+    said = failed.stderr.splitlines()[-1]
+    assert said.startswith("error: 2 steps in a row were skipped")
+    flag = re.search(r"--config.debug.replay=(\S+);", said)
+    again = run("train", CONFIG, f"--workdir={tmp_path}", flag[0].rstrip(";"))
+    assert again.returncode == 0, again.stderr
+    report = (Path(flag[1]) / "report.json").read_text()
+    assert again.stdout == report
+
+
+@pytest.mark.slow
+def test_devices_that_do_not_fit_leave_nothing(tmp_path):
+    mesh = ("--config.mesh.data=3", "--config.train.batch_size=8")
+    failed = run("train", *TINY, *mesh, f"--workdir={tmp_path / 'run'}")
+    assert failed.returncode == 2
+    assert (
+        "config.train.batch_size is 8, it must be a multiple of config.mesh.data" in failed.stderr
+    )
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.slow

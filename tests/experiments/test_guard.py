@@ -9,9 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from experiments.checkpoints import Checkpoints
 from experiments.config import ConfigError
 from experiments.guard import HISTORY
-from experiments.loop import Diverged, fit
+from experiments.loop import Diverged, Trainer, fit
 from experiments.mesh import Part
 from experiments.replay import replay
 from experiments.results import read_metrics
@@ -126,7 +127,10 @@ def test_a_run_that_diverges_stops_and_can_be_replayed(config, tmp_path):
     config.train.update(bad_steps=3, log_every=4)
     config.seeds = 2
     task = spoiled_task(config, lambda y, n: y * np.float32(np.inf) if n >= 7 else y)
-    with pytest.raises(Diverged, match=r"3 steps in a row .*bad_step_7.* in step 7, .*clip_norm"):
+    with pytest.raises(
+        Diverged,
+        match=r"3 steps in a row .*bad_step_7/report.json .* step 7, .* --config.debug.replay=",
+    ):
         fit(task, config, tmp_path)
     assert not (tmp_path / "results.json").exists()
     report = json.loads((tmp_path / "bad_step_7" / "report.json").read_text())
@@ -155,6 +159,26 @@ def test_a_run_that_diverges_stops_and_can_be_replayed(config, tmp_path):
 def test_there_must_be_something_to_replay(config, tmp_path):
     with pytest.raises(ConfigError, match="config.debug.replay is .*holds no recorded step"):
         replay(toy_task(config), config, tmp_path)
+
+
+@pytest.mark.parametrize("rates", [(), (0.1,)])
+def test_a_member_that_was_done_before_it_stood_still_fails_nothing(config, tmp_path, rates):
+    config.seeds, config.optimizer.learning_rates = 2, rates
+    with Checkpoints(tmp_path / "checkpoints", {}) as saved:
+        trainer = Trainer(toy_task(config), config, tmp_path, saved)
+        fresh = trainer.state
+
+        def stop(done, skips):
+            counted = fresh.opt_state._replace(notfinite_count=jnp.array(skips))
+            trainer.state = fresh.replace(done=jnp.array(done), opt_state=counted)
+            trainer._origins.extend([{"count": 0}] * 30)
+            trainer.step = 30
+            trainer._stop_if_diverged()
+
+        stop([True, False], [10, 0])
+        stop([False, False], [9, 9])
+        with pytest.raises(Diverged, match="bad_step_18"):
+            stop([False, False], [25, 13])
 
 
 def test_of_several_learning_rates_one_may_diverge(config, tmp_path):

@@ -11,9 +11,10 @@ import numpy as np
 import optax
 import pytest
 
+from experiments.config import ConfigError
 from experiments.loop import fit, load_best
 from experiments.mesh import Part
-from experiments.results import read_metrics
+from experiments.results import Recorder, mean_text, read_metrics, read_results, write_json
 from experiments.step import (
     divide,
     init_state,
@@ -199,3 +200,52 @@ def test_a_solved_run_stops_at_the_next_evaluation(config, tmp_path):
 
 def test_load_best_without_a_run(config, tmp_path):
     assert load_best(toy_task(config), config, tmp_path) is None
+
+
+def test_the_initial_parameters_are_called_so(config, tmp_path, caplog):
+    config.train.update(steps=0)
+    fit(toy_task(config), config, tmp_path)
+    best = load_best(toy_task(config), config, tmp_path)
+    expected = init_state(toy_task(config), config).params
+    jax.tree.map(np.testing.assert_array_equal, best.best_params, expected)
+    assert "not validated yet" in caplog.text
+
+
+def test_a_run_on_other_data_is_refused(config, tmp_path):
+    fit(toy_task(config), config, tmp_path)
+    other = toy_task(config)._replace(facts={"toy": True, "sha256": "another"})
+    with pytest.raises(ConfigError, match="config.facts.sha256 was None, now 'another'"):
+        fit(other, config, tmp_path)
+
+
+def test_metrics_that_were_cut_inside_a_line_go_on_with_a_whole_one(tmp_path, caplog):
+    path = tmp_path / "metrics.jsonl"
+    with Recorder(tmp_path) as recorder:
+        recorder.write(1, "train", [{"loss": 0.5}])
+        recorder.write(2, "train", [{"loss": float("nan")}])
+        position = recorder.position()
+    assert position == path.stat().st_size
+    whole = path.read_text()
+    with Recorder(tmp_path, 2, position) as recorder:
+        recorder.write(3, "train", [{"loss": 0.25}])
+    assert path.read_text().startswith(whole)
+    with Recorder(tmp_path, 2, position) as recorder:
+        recorder.write(3, "train", [{"loss": 0.25}])
+    assert [line["step"] for line in read_metrics(path)] == [1, 2, 3]
+    path.write_text(path.read_text()[: position - 5])
+    with Recorder(tmp_path, 2, position) as recorder:
+        recorder.write(3, "train", [{"loss": 0.25}])
+    assert [line["step"] for line in read_metrics(path)] == [1, 3]
+    assert "has lost lines of steps up to 2" in caplog.text
+
+
+def test_json_has_null_for_what_is_not_finite(tmp_path):
+    write_json(tmp_path / "a.json", {"a": [1.5, float("inf")], "b": {"c": float("nan"), "d": "x"}})
+    assert json.loads((tmp_path / "a.json").read_text()) == {
+        "a": [1.5, None],
+        "b": {"c": None, "d": "x"},
+    }
+    assert mean_text({"mean": None, "sd": None}, several=True) == "nan ± nan"
+    (tmp_path / "results.json").write_text("")
+    with pytest.raises(ConfigError, match=r"results.json holds no results .*; delete it to train"):
+        read_results(tmp_path)

@@ -15,20 +15,22 @@ from experiments import checkpoints, command_line, signals
 from experiments.config import read_json
 from experiments.results import read_metrics
 from experiments.step import abstract_state
+from experiments.task import identity
 from tests.experiments.command import Command, outcome
 
 pytestmark = pytest.mark.slow
 TEXT = "".join(np.random.default_rng(0).choice(list("abcdefg "), 9000))
 
 
-@pytest.fixture
-def options(tmp_path):
+@pytest.fixture(scope="module")
+def options(tmp_path_factory):
     """A recurrent state that is carried on, dropout and two seeds."""
-    (tmp_path / "text").write_text(TEXT)
+    text = tmp_path_factory.mktemp("data") / "text"
+    text.write_text(TEXT)
     return (
         "--config=configs/char_lm.py",
         "--config.mode=tiny",
-        f"--config.task.path={tmp_path / 'text'}",
+        f"--config.task.path={text}",
         "--config.cell.hidden_size=16",
         "--config.model.dropout=0.2",
         "--config.seeds=2",
@@ -41,6 +43,14 @@ def options(tmp_path):
 def train(*arguments, **environment):
     code, said = Command("train", *arguments, **environment).end()
     assert code == 0, said
+
+
+@pytest.fixture(scope="module")
+def one(options, tmp_path_factory):
+    """The run on a single device."""
+    workdir = tmp_path_factory.mktemp("one")
+    train(*options, f"--workdir={workdir}")
+    return workdir
 
 
 def pair(*arguments, devices=1):
@@ -76,15 +86,14 @@ def assert_equal_but_for_rounding(a, b):
 def params(directory):
     config = read_json(directory / "config.json").copy_and_resolve_references().unlock()
     config.mesh.data = config.mesh.model = 1
-    state, _ = checkpoints.read(
-        directory / "checkpoints", abstract_state(command_line.build_task(config), config)
-    )
+    task = command_line.build_task(config)
+    like = abstract_state(task, config)
+    state, _ = checkpoints.read(directory / "checkpoints", identity(task, config), like)
     return state.params
 
 
-def test_eight_devices_are_one(options, tmp_path):
-    one, eight, again = (tmp_path / name for name in ("one", "eight", "again"))
-    train(*options, f"--workdir={one}")
+def test_eight_devices_are_one(options, one, tmp_path):
+    eight, again = tmp_path / "eight", tmp_path / "again"
     for workdir in (eight, again):
         train(*options, "--config.mesh.data=8", f"--workdir={workdir}")
     assert_equal_but_for_rounding(one, eight)
@@ -94,17 +103,15 @@ def test_eight_devices_are_one(options, tmp_path):
     jax.tree.map(np.testing.assert_array_equal, params(eight), params(again))
 
 
-def test_kernels_are_split_over_the_model_axis(options, tmp_path):
-    one, four = tmp_path / "one", tmp_path / "four"
-    train(*options, f"--workdir={one}")
+def test_kernels_are_split_over_the_model_axis(options, one, tmp_path):
+    four = tmp_path / "four"
     mesh = ("--config.mesh.data=2", "--config.mesh.model=2")
     train(*options, *mesh, f"--workdir={four}")
     assert_equal_but_for_rounding(one, four)
 
 
-def test_two_processes_are_one_and_go_on_as_another_number(options, tmp_path):
-    one, two, broken = (tmp_path / name for name in ("one", "two", "broken"))
-    train(*options, f"--workdir={one}")
+def test_two_processes_are_one_and_go_on_as_another_number(options, one, tmp_path):
+    two, broken = tmp_path / "two", tmp_path / "broken"
     for process in pair(*options, "--config.mesh.data=-1", f"--workdir={two}"):
         code, said = process.end()
         assert code == 0, said

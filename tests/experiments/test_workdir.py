@@ -27,3 +27,10 @@ def test_another_configuration_is_refused_unless_it_only_says_where_things_are(c
     message = "another configuration .config.train.patience was 0, now 3"
     with pytest.raises(ConfigError, match=message), open_workdir(config, tmp_path):
         pass
+
+
+def test_a_place_that_cannot_be_a_directory_is_refused(config, tmp_path):
+    (tmp_path / "file").write_text("")
+    message = "--workdir: .*file.*; choose a directory that can be written"
+    with pytest.raises(ConfigError, match=message), open_workdir(config, tmp_path / "file"):
+        pass
