@@ -6,6 +6,7 @@ import json
 import shutil
 import signal
 import socket
+import time
 
 import jax
 import numpy as np
@@ -137,6 +138,7 @@ def test_two_processes_are_one_and_go_on_as_another_number(options, one, tmp_pat
         lines = len(read_metrics(workdir / "metrics.jsonl"))
         while len(read_metrics(workdir / "metrics.jsonl")) < lines + 8:
             assert process.when(workdir / "metrics.jsonl")
+            time.sleep(0.1)
         code, said = process.when(workdir / "metrics.jsonl", signal.SIGTERM).end()
         assert code == signals.EXIT_CODE, said
     first, second = (read_metrics(d / "metrics.jsonl") for d in (broken, copy))

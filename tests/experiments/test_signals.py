@@ -104,9 +104,9 @@ def test_a_second_signal_ends_at_once_even_while_compiling(tmp_path):
 
 @pytest.mark.slow
 def test_a_second_run_in_the_same_directory_is_refused(tmp_path):
-    first = Command("train", *TINY, f"--workdir={tmp_path}")
-    first.when(tmp_path / "metrics.jsonl")
-    code, said = Command("train", *TINY, f"--workdir={tmp_path}").end()
+    line = ("train", *TINY, "--config.train.steps=1000000", f"--workdir={tmp_path}")
+    first = Command(*line).when(tmp_path / "metrics.jsonl")
+    code, said = Command(*line).end()
     assert (code, said.count("\n")) == (2, 1)
     assert f"another run is at work in {tmp_path} (process" in said
     assert first.when(tmp_path / "metrics.jsonl", signal.SIGTERM).end()[0] == signals.EXIT_CODE
@@ -115,10 +115,11 @@ def test_a_second_run_in_the_same_directory_is_refused(tmp_path):
 @pytest.mark.slow
 def test_evaluation_and_sampling_end_where_they_are(tmp_path):
     text = tmp_path / "text"
-    text.write_text("to be or not to be\n" * 20_000)
+    text.write_text("to be or not to be\n" * 30_000)
     config = ("--config=configs/char_lm.py", "--config.mode=tiny", f"--config.task.path={text}")
+    slow = ("--config.train.batch_size=1", "--config.train.eval_every=10")
     workdir = f"--workdir={tmp_path / 'run'}"
-    assert Command("train", *config, workdir).end()[0] == 0
+    assert Command("train", *config, *slow, workdir).end()[0] == 0
     for command in (("evaluate", workdir), ("sample", workdir, "--length=100000000")):
         process = Command(*command)
         time.sleep(4)
