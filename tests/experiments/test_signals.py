@@ -104,7 +104,8 @@ def test_a_second_signal_ends_at_once_even_while_compiling(tmp_path):
 
 @pytest.mark.slow
 def test_a_second_run_in_the_same_directory_is_refused(tmp_path):
-    line = ("train", *TINY, "--config.train.steps=1000000", f"--workdir={tmp_path}")
+    unsolvable = ("--config.train.steps=1000000", "--config.optimizer.learning_rate=1e-9")
+    line = ("train", *TINY, *unsolvable, f"--workdir={tmp_path}")
     first = Command(*line).when(tmp_path / "metrics.jsonl")
     code, said = Command(*line).end()
     assert (code, said.count("\n")) == (2, 1)
@@ -115,7 +116,7 @@ def test_a_second_run_in_the_same_directory_is_refused(tmp_path):
 @pytest.mark.slow
 def test_evaluation_and_sampling_end_where_they_are(tmp_path):
     text = tmp_path / "text"
-    text.write_text("to be or not to be\n" * 30_000)
+    text.write_text("to be or not to be\n" * 150_000)
     config = ("--config=configs/char_lm.py", "--config.mode=tiny", f"--config.task.path={text}")
     slow = ("--config.train.batch_size=1", "--config.train.eval_every=10")
     workdir = f"--workdir={tmp_path / 'run'}"
