@@ -83,7 +83,7 @@ def matching_size(config: ConfigDict, wanted: int) -> int:
 
 def rows(found: Results) -> list[list[str]]:
     """The table's heading and its rows, one a cell."""
-    metric = metric_of(found)
+    metric = next(iter(found.values()))["headline"]
     solvable = any("solved_at" in m for r in found.values() for m in r["members"])
     solved = ["solved after"] if solvable else []
     table = [["cell", "parameters", metric.replace("_", " "), *solved, "steps/s", "seconds"]]
@@ -98,7 +98,7 @@ def rows(found: Results) -> list[list[str]]:
                 f"{result['seconds']['total']:.0f}",
             ]
         )
-    return table
+    return table + _baselines(found, metric, len(table[0]))
 
 
 def markdown(found: Results) -> str:
@@ -114,6 +114,13 @@ def show(found: Results, title: str) -> None:
 def metric_of(found: Results) -> str:
     """The metric that the cells are compared by."""
     return next(iter(found.values()))["metric"]
+
+
+def _baselines(found: Results, metric: str, columns: int) -> list[list[str]]:
+    """A row for each simpler model of which the metric is known."""
+    known = next(iter(found.values()))["baselines"]
+    models = [(name, values[metric]) for name, values in known.items() if metric in values]
+    return [[name, "", f"{value:.4f}", *[""] * (columns - 3)] for name, value in models]
 
 
 def _value(result: dict[str, Any], metric: str) -> str:

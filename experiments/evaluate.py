@@ -15,7 +15,7 @@ from rich.table import Table
 from experiments import command_line
 from experiments.config import ConfigError, members
 from experiments.loop import load_best
-from experiments.step import make_evaluate
+from experiments.step import add_scores, make_evaluate
 
 SPLIT = flags.DEFINE_enum("split", "test", ["valid", "test"], "The split to evaluate on.")
 
@@ -26,7 +26,8 @@ def evaluate(config: ConfigDict, workdir: Path, split: str) -> list[dict[str, fl
     state = load_best(task, config, workdir)
     if state is None:
         raise ConfigError(f"{workdir} holds no checkpoint; train there first")
-    return make_evaluate(task, config)(state.best_params, split)
+    values = make_evaluate(task, config)(state.best_params, split)
+    return add_scores(task, state.best_params, split, values)
 
 
 def main(config: ConfigDict, workdir: Path) -> None:

@@ -22,6 +22,7 @@ from experiments.step import (
     Means,
     TrainState,
     abstract_state,
+    add_scores,
     divide,
     init_state,
     make_evaluate,
@@ -133,9 +134,10 @@ class Trainer:
             raise
 
     def test(self, recorder: results.Recorder) -> list[dict[str, float]]:
-        """Evaluates each member's best parameters on the test split."""
+        """Evaluates and scores each member's best parameters on the test split."""
         with self.watch("evaluation"):
-            values = self._evaluate(self.state.best_params, "test")
+            params = self.state.best_params
+            values = add_scores(self._task, params, "test", self._evaluate(params, "test"))
         recorder.write(self.step, "test", values)
         return values
 

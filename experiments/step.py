@@ -159,6 +159,16 @@ def make_evaluate(task: Task, config: ConfigDict) -> Callable[[Any, str], list[d
     return evaluate
 
 
+def add_scores(
+    task: Task, params: Any, split: str, values: list[dict[str, float]]
+) -> list[dict[str, float]]:
+    """Adds what the task scores with each member's parameters to the member's values."""
+    if task.score is None:
+        return values
+    own = [jax.tree.map(lambda leaf, i=i: leaf[i], params) for i in range(len(values))]
+    return [v | task.score(p, split) for v, p in zip(values, own, strict=True)]
+
+
 def make_observe(task: Task, config: ConfigDict) -> Callable[[TrainState, jax.Array], TrainState]:
     """`observe(state, metric [M]) -> state`: keeps the best parameters, decides who is done.
 

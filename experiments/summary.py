@@ -32,10 +32,12 @@ def summarize(
         "cell": config.cell.name,
         "metric": task.metric,
         "higher_is_better": task.higher_is_better,
+        "headline": task.headline or task.metric,
         "test": {
             name: results.mean_and_deviation([member["test"][name] for member in chosen])
             for name in chosen[0]["test"]
         },
+        "baselines": task.baselines() if task.baselines else {},
         "learning_rate": rate,
         "members": everyone,
         "parameters": results.parameter_count(state.params) // len(everyone),

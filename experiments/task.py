@@ -71,6 +71,11 @@ class Task(NamedTuple):
         batch_axes: a batch with, in place of each array, the axis that counts its sequences, along
             which devices share it; None where the loss draws the data itself.
         unit: what a `Mean` of the loss counts, for the rate on display ("characters").
+        headline: the value that results are compared by, of the test metrics; `metric` if empty.
+        score: `(params, split) -> {name: value}`: what is no mean over batches, such as the BLEU of
+            translations; found for the test split at a run's end. None where there is nothing.
+        baselines: `() -> {model: {name: value}}`: what simpler models reach on the test split,
+            under the names of the metrics; found at a run's end. None where there are none.
         solved_at: `carry -> number of sequences seen when the success criterion first held`, 0
             while it does not; None where the task has no such criterion. A solved run stops.
     """
@@ -88,6 +93,9 @@ class Task(NamedTuple):
     facts: dict[str, Any]
     batch_axes: Any = None
     unit: str = "sequences"
+    headline: str = ""
+    score: Callable[[Params, str], dict[str, float]] | None = None
+    baselines: Callable[[], dict[str, dict[str, float]]] | None = None
     solved_at: Callable[[Carry], jax.Array] | None = None
 
 

@@ -46,13 +46,18 @@ def train(config: ConfigDict, workdir: Path, profile: bool = False) -> dict[str,
 
 
 def describe(results: dict[str, Any]) -> str:
-    """The test metrics in one line."""
-    several = len(results["members"]) > 1
+    """The test metrics, and those of the task's baselines, a line each."""
+    several, seconds = len(results["members"]) > 1, results["seconds"]
     values = [f"{name} {mean_text(v, several)}" for name, v in results["test"].items()]
-    return (
+    waiting = seconds["data"] / max(seconds["data"] + seconds["step"], 1e-9)
+    lines = [
         f"{results['cell']}, {results['parameters']:,} parameters, {results['steps']:,} steps in"
-        f" {results['seconds']['total']:.0f} s; test: {', '.join(values)}"
-    )
+        f" {seconds['total']:.0f} s, {waiting:.1%} of the steps' time waiting for data",
+        f"test: {', '.join(values)}",
+    ]
+    for name, known in results["baselines"].items():
+        lines.append(f"{name}: {', '.join(f'{k} {v:.4f}' for k, v in known.items())}")
+    return "\n".join(lines)
 
 
 def main(config: ConfigDict, workdir: Path) -> None:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 
+import jax
+import numpy as np
 import pytest
 
 from experiments import command_line
 from experiments.compare import cell_config, compare, markdown, matching_size, rows
 from experiments.config import ConfigError
-from experiments.train import train
+from experiments.evaluate import evaluate
+from experiments.loop import load_best
+from experiments.train import describe, train
 from tests.experiments.conftest import toy_task
 
 
@@ -38,6 +42,39 @@ def test_trains_each_cell_once(toy, tmp_path):
     again = compare(toy, tmp_path)
     assert again["gru"]["test"] == found["gru"]["test"]
     assert again["lstm"] == found["lstm"]
+
+
+def scored_task(config):
+    """The toy task with a score, the sum of all parameters, and what another model has of it."""
+
+    def score(params, split):
+        return {f"{split}_sum": float(sum(leaf.sum() for leaf in jax.tree.leaves(params)))}
+
+    return toy_task(config)._replace(
+        headline="test_sum",
+        score=score,
+        baselines=lambda: {"nothing": {"test_sum": 0.25}, "dear": {"squared_error": 9.0}},
+    )
+
+
+def test_scores_and_baselines_stand_beside_the_metrics(toy, tmp_path, monkeypatch):
+    monkeypatch.setitem(command_line.TASKS, "toy", scored_task)
+    toy.seeds, toy.train.steps = 2, 12
+    found = compare(toy, tmp_path)
+    for name, result in found.items():
+        state = load_best(scored_task(toy), cell_config(toy, name), tmp_path / name)
+        sums = sum(np.asarray(p).reshape(2, -1).sum(1) for p in jax.tree.leaves(state.best_params))
+        scores = [member["test"]["test_sum"] for member in result["members"]]
+        np.testing.assert_allclose(scores, sums, rtol=1e-5)
+        assert sums[0] != pytest.approx(sums[1], rel=1e-3)
+        assert evaluate(cell_config(toy, name), tmp_path / name, "valid")[1]["valid_sum"] == scores[1]
+    table = rows(found)
+    assert [line[0] for line in table] == ["cell", "lstm", "gru", "nothing"]
+    assert table[0][2] == "test sum"
+    assert table[-1] == ["nothing", "", "0.2500", "", ""]
+    told = describe(found["lstm"])
+    assert "of the steps' time waiting for data" in told
+    assert told.splitlines()[2:] == ["nothing: test_sum 0.2500", "dear: squared_error 9.0000"]
 
 
 def test_another_configuration_is_refused(toy, tmp_path):
@@ -83,7 +120,8 @@ def test_cells_that_cannot_be_compared(toy, tmp_path, cells, message):
 def test_table():
     def result(value, solved):
         return {
-            "metric": "right_fraction",
+            "headline": "right_fraction",
+            "baselines": {},
             "test": {"right_fraction": {"mean": value, "sd": 0.25}},
             "parameters": 1234,
             "steps_per_second": 12.34,
