@@ -21,10 +21,16 @@ def get_config() -> ConfigDict:
     config.task = ConfigDict(
         {
             "name": "char_lm",
-            "text": "stdlib",  # stdlib or shakespeare
+            "text": "stdlib",  # stdlib, shakespeare or multi30k, its English side
             "path": placeholder(str),  # any UTF-8 file instead
-            "steps": 64,  # characters that gradients go back
+            "level": "character",  # of the symbols: character, ngram, subword or word
+            "vocabulary_size": 4000,  # the most symbols that levels above the character may have
+            "steps": 64,  # symbols that gradients go back
             "restart": 16,  # windows of so many steps until a stream starts afresh; 0: never
+            "embedding": 0,  # size of an embedding of the symbols; 0: one-hot
+            "tied": False,  # the output kernel is the embedding
+            "ar": 0.0,  # activation regularization: times the mean square of outputs
+            "tar": 0.0,  # temporal: times the mean square of their changes
         }
     )
     config.cell.hidden_size = 384

@@ -97,14 +97,57 @@ FIELDS = {  # those that every configuration has
     "mesh.model": integer(1, 10**4),
     "debug.replay": either(None, TEXT),
 }
+WRITER_FIELDS = {  # those of the tasks that write a text about an input
+    "task.embedding": SIZE,
+    "task.attention": TEXT,
+    "task.smoothing": RATE,
+    "task.buckets": integer(1, 100),
+    "task.beams": integer(1, 1000),
+    "task.alpha": AT_LEAST_ZERO,
+    "task.longest": integer(2, 10**4),
+}
+LANGUAGE_MODEL = {
+    "task.text": TEXT,
+    "task.path": either(None, TEXT),
+    "task.level": TEXT,
+    "task.vocabulary_size": SIZE,
+    "task.steps": SIZE,
+    "task.restart": integer(0),
+    "task.embedding": either(0, SIZE),
+    "task.tied": SWITCH,
+    "task.ar": AT_LEAST_ZERO,
+    "task.tar": AT_LEAST_ZERO,
+}
 TASK_FIELDS = {  # those of each task, which may have closer bounds of its own
     "adding": {"task.length": SIZE},
-    "char_lm": {
-        "task.text": TEXT,
+    "captioning": {
+        "task.data": TEXT,
         "task.path": either(None, TEXT),
-        "task.steps": SIZE,
-        "task.restart": integer(0),
+        "task.pictures": SIZE,
+        "task.vocabulary_size": SIZE,
+        "task.features": SIZE,
+        **WRITER_FIELDS,
     },
+    "char_lm": LANGUAGE_MODEL,
     "music": {"task.path": either(None, TEXT)},
+    "summarise": {
+        "task.path": either(None, TEXT),
+        "task.level": TEXT,
+        "task.vocabulary_size": SIZE,
+        "task.bidirectional": SWITCH,
+        "task.pointer": SWITCH,
+        "task.longest_source": SIZE,
+        **WRITER_FIELDS,
+    },
     "temporal_order": {"task.length": SIZE, "task.relevant": integer(2, 3)},
+    "translation": {
+        "task.source": TEXT,
+        "task.target": TEXT,
+        "task.path": either(None, TEXT),
+        "task.level": TEXT,
+        "task.vocabulary_size": SIZE,
+        "task.bidirectional": SWITCH,
+        **WRITER_FIELDS,
+    },
+    "word_lm": LANGUAGE_MODEL,
 }

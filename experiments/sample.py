@@ -26,6 +26,9 @@ OPTIONS = {
     "temperature": flags.DEFINE_float("temperature", None, "Below 1: safer; above 1: bolder."),
     "top_k": flags.DEFINE_integer("top_k", None, "Only the k likeliest symbols."),
     "top_p": flags.DEFINE_float("top_p", None, "Only the likeliest symbols of this total mass."),
+    "unit": flags.DEFINE_enum(
+        "unit", None, ["sentence", "paragraph"], "Where a text ends; --length bounds it."
+    ),
 }
 SEED = flags.DEFINE_integer("seed", 0, "Seed of the random choices.")
 

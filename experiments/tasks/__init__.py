@@ -6,13 +6,20 @@ from ml_collections import ConfigDict
 
 from experiments.task import Task
 from experiments.tasks.adding import adding
-from experiments.tasks.char_lm import char_lm
+from experiments.tasks.captioning import captioning
+from experiments.tasks.language_model import language_model
 from experiments.tasks.music import music
+from experiments.tasks.summarise import summarise
 from experiments.tasks.temporal_order import temporal_order
+from experiments.tasks.translation import translation
 
 TASKS: dict[str, Callable[[ConfigDict], Task]] = {
     "adding": adding,
-    "char_lm": char_lm,
+    "captioning": captioning,
+    "char_lm": language_model,
     "music": music,
+    "summarise": summarise,
     "temporal_order": temporal_order,
+    "translation": translation,
+    "word_lm": language_model,
 }

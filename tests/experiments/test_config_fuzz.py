@@ -15,13 +15,19 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from ml_collections import config_flags
 
-from configs import adding, char_lm, music, temporal_order
+from configs import adding, char_lm, music, temporal_order, word_lm
 from experiments import command_line, downloads
 from experiments.config import ConfigError, flatten, resolve
 from experiments.step import abstract_state
 
 ROOT = Path(__file__).parents[2]
-CONFIGS = {"char_lm": char_lm, "temporal_order": temporal_order, "adding": adding, "music": music}
+CONFIGS = {
+    "adding": adding,
+    "char_lm": char_lm,
+    "music": music,
+    "temporal_order": temporal_order,
+    "word_lm": word_lm,
+}
 GROUPS = ("cell", "model", "optimizer", "train", "task", "compare", "mesh", "debug", "modes")
 QUICK, SLOW = 60, 1000
 
@@ -56,12 +62,17 @@ def overrides(draw):
 
 @pytest.fixture
 def pieces(tmp_path, monkeypatch):
-    """No downloads: every data set is a file with three splits of two short pieces of music."""
+    """No downloads: music is three splits of two short pieces, all else a few captions."""
     splits = {name: np.empty((1, 2), object) for name in ("traindata", "validdata", "testdata")}
     for split in splits.values():
         split[0, :] = [np.eye(5, 4, dtype=np.uint8), np.eye(6, 4, dtype=np.uint8)]
     scipy.io.savemat(tmp_path / "pieces.mat", splits)
-    monkeypatch.setattr(downloads, "locate", lambda *_: tmp_path / "pieces.mat")
+    (tmp_path / "text").write_text("a man and a dog\n" * 30)
+    monkeypatch.setattr(
+        downloads,
+        "locate",
+        lambda data_set, *_: tmp_path / ("pieces.mat" if "music" in data_set.file else "text"),
+    )
 
 
 def attempt(name, changes):

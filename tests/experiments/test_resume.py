@@ -9,7 +9,7 @@ import pytest
 from configs import char_lm as char_lm_config
 from experiments.config import resolve
 from experiments.loop import fit, load_best
-from experiments.tasks.char_lm import char_lm
+from experiments.tasks.language_model import language_model
 
 
 class Interrupted:
@@ -38,15 +38,15 @@ def test_a_run_in_two_parts_equals_one_run(tmp_path):
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     whole.mkdir()
     parts.mkdir()
-    expected = fit(char_lm(config), config, whole)
-    task = char_lm(config)
+    expected = fit(language_model(config), config, whole)
+    task = language_model(config)
     batches = task.train_batches
     with pytest.raises(KeyboardInterrupt):
         fit(task._replace(train_batches=lambda part: Interrupted(batches(part), 8)), config, parts)
-    got = fit(char_lm(config), config, parts)
+    got = fit(language_model(config), config, parts)
 
     assert (parts / "metrics.jsonl").read_text() == (whole / "metrics.jsonl").read_text()
     assert got["members"] == expected["members"]
-    states = [load_best(char_lm(config), config, directory) for directory in (whole, parts)]
+    states = [load_best(language_model(config), config, directory) for directory in (whole, parts)]
     jax.tree.map(np.testing.assert_array_equal, *states)
     assert int(states[0].step[0]) == 10

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments.decoding import draw, restrict
+from experiments.language.decoding import draw, restrict
 
 LOGITS = np.log([[0.05, 0.4, 0.25, 0.2, 0.1], [0.3, 0.1, 0.1, 0.3, 0.2]]).astype(np.float32)
 

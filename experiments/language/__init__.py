@@ -1,0 +1,1 @@
+"""What the language tasks share: vocabularies, corpora, scores, and parts of their models."""
