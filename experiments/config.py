@@ -99,9 +99,11 @@ def make_cell(config: ConfigDict) -> lj.Cell:
     return _regularized(cell, config.model)
 
 
-def make_network(config: ConfigDict) -> Any:
-    """`config.cell.layers` cells, stacked; a single one is returned as it is."""
-    cells = [make_cell(config) for _ in range(config.cell.layers)]
+def make_network(config: ConfigDict, bidirectional: bool = False) -> Any:
+    """`config.cell.layers` cells, or bidirectional pairs, stacked; a single one as it is."""
+    cells: list[Any] = [make_cell(config) for _ in range(config.cell.layers)]
+    if bidirectional:
+        cells = [lj.bidirectional(cell, cell) for cell in cells]
     if len(cells) == 1 and not config.model.residual:
         return cells[0]
     return lj.stack(*cells, dropout=config.model.dropout, residual=config.model.residual)

@@ -1,0 +1,62 @@
+"""Summaries of the standard library's docstrings, with a pointer to copy.
+
+    python -m experiments.train --config=configs/summarise.py --workdir=runs/summarise
+    python -m experiments.sample --workdir=runs/summarise \
+        --prompt="queue put nowait: If no free slot is immediately available, raise QueueFull."
+
+Any other texts: --config.task.path=DIRECTORY with the files train.body, train.summary, valid.body
+and so on. No mode is measured yet.
+"""
+
+from ml_collections import ConfigDict
+from ml_collections.config_dict import placeholder
+
+from configs import default
+
+
+def get_config() -> ConfigDict:
+    config = default.get_config()
+    config.task = ConfigDict(
+        {
+            "name": "summarise",
+            "path": placeholder(str),  # a directory of parallel files instead of docstrings
+            "level": "subword",  # character, ngram, subword or word
+            "vocabulary_size": 2000,  # symbols of both sides
+            "embedding": 96,
+            "attention": "luong",  # none, bahdanau or luong
+            "pointer": True,  # copies from where attention looks
+            "bidirectional": True,  # the encoder
+            "smoothing": 0.1,  # of the labels, in training
+            "buckets": 3,  # by length
+            "beams": 5,
+            "alpha": 1.0,  # what longer summaries are forgiven
+            "longest": 40,  # symbols of a training summary, and of what is written
+            "longest_source": 100,  # symbols that are read, those beyond are not
+        }
+    )
+    config.cell.hidden_size = 128
+    config.model.dropout = 0.4
+    config.optimizer.update(
+        name="adamw", learning_rate=3e-3, schedule="linear", warmup_steps=50, weight_decay=0.01
+    )
+    config.train.update(steps=1500, batch_size=32, eval_every=150, patience=4, log_every=25)
+    config.modes.tiny = {
+        "task": {
+            "vocabulary_size": 300,
+            "embedding": 8,
+            "beams": 2,
+            "longest": 12,
+            "longest_source": 16,
+            "buckets": 1,
+        },
+        "cell": {"hidden_size": 8},
+        "optimizer": {"warmup_steps": 2},
+        "train": {"steps": 6, "batch_size": 8, "eval_every": 3, "log_every": 3},
+    }
+    config.modes.full = {
+        "task": {"vocabulary_size": 4000, "embedding": 192},
+        "cell": {"hidden_size": 256},
+        "model": {"dropout": 0.5},
+        "train": {"steps": 3000},
+    }
+    return config
