@@ -65,8 +65,7 @@ def locate(data_set: DataSet, data_dir: str | None = None) -> Path:
     Raises:
         ConfigError: if the file found holds something else, or cannot be downloaded.
     """
-    places = [data_dir, os.environ.get("LSTM_JAX_DATA"), cache_directory()]
-    paths = [Path(place) / data_set.file for place in places if place]
+    paths = places(data_set.file, data_dir)
     path = next((path for path in paths if path.is_file()), None)
     if path is None:
         return download(data_set, paths[-1])
@@ -81,6 +80,12 @@ def locate(data_set: DataSet, data_dir: str | None = None) -> Path:
             f" replace it by {data_set.url}"
         )
     return path
+
+
+def places(file: str, data_dir: str | None = None) -> list[Path]:
+    """Where a file of a data set may be, in the order of `locate`; the user's cache comes last."""
+    directories = [data_dir, os.environ.get("LSTM_JAX_DATA"), cache_directory()]
+    return [Path(directory) / file for directory in directories if directory]
 
 
 def download(data_set: DataSet, path: Path) -> Path:
