@@ -1,0 +1,154 @@
+"""What every task must do: train, evaluate, sample and go on after an interruption, with any cell."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import random
+
+import jax
+import numpy as np
+import pytest
+import scipy.io
+
+import lstm_jax as lj
+from experiments import command_line
+from experiments.config import flatten, resolve
+from experiments.evaluate import evaluate
+from experiments.loop import fit
+from experiments.sample import sample
+from experiments.step import init_state, make_train_step
+from experiments.tasks import TASKS
+from tests.experiments.test_resume import Interrupted
+
+WORDS = ["the", "cat", "sat", "on", "a", "mat", "and", "saw", "that", "fat", "rat", "eat"]
+SUFFIXES = {"translation": ("de", "en"), "summarise": ("body", "summary")}
+READS_TEXT = ("char_lm", "word_lm", "cloze")
+
+
+def sentence(rng, words):
+    return " ".join(rng.choices(WORDS, k=words)) + " ."
+
+
+def write_data(name, directory):
+    """What a task reads, small; returns its path, None where the task makes its own data."""
+    rng = random.Random(5)
+    if name in READS_TEXT:
+        path = directory / "text.txt"
+        path.write_text("".join(sentence(rng, rng.randint(3, 9)) + "\n" for _ in range(90)))
+        return path
+    if name in SUFFIXES:
+        for split, count in (("train", 40), ("valid", 9), ("test", 8)):
+            texts = [sentence(rng, rng.randint(2, 8)) for _ in range(count)]
+            for suffix, change in zip(SUFFIXES[name], (str.upper, str), strict=True):
+                lines = "".join(change(text) + "\n" for text in texts)
+                (directory / f"{split}.{suffix}").write_text(lines)
+        return directory
+    if name == "music":
+        pieces = {key: np.empty((1, 9), object) for key in ("traindata", "validdata", "testdata")}
+        for number, split in enumerate(pieces.values()):
+            chords = np.random.default_rng(number).random((9, 12, 5)) < 0.3
+            split[0, :] = [*chords.astype(np.uint8)]
+        scipy.io.savemat(directory / "pieces.mat", pieces)
+        return directory / "pieces.mat"
+    return None
+
+
+def tiny(name, directory, **overrides):
+    """A task's configuration in mode tiny, on data of its own in a directory."""
+    config = importlib.import_module(f"configs.{name}").get_config()
+    config.mode = "tiny"
+    changes = {"train.checkpoint_every": 2, "model.dropout": 0.2, **overrides}
+    if (path := write_data(name, directory)) is not None:
+        changes["task.path"] = str(path)
+    return resolve(config, changes)
+
+
+def run_in_two_parts(name, cell, tmp_path):
+    """Trains at one go and with an interruption; the two must be equal to the bit."""
+    config = tiny(name, tmp_path, **{"cell.name": cell})
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    for directory in (whole, parts):
+        directory.mkdir()
+        (directory / "config.json").write_text(json.dumps(config.to_dict()))
+    task = command_line.build_task(config)
+    expected = fit(task, config, whole)
+    batches = task.train_batches
+    half = config.train.steps // 2 + 1
+    with pytest.raises(KeyboardInterrupt):
+        broken = task._replace(train_batches=lambda part: Interrupted(batches(part), half))
+        fit(broken, config, parts)
+    got = fit(command_line.build_task(config), config, parts)
+    assert (parts / "metrics.jsonl").read_text() == (whole / "metrics.jsonl").read_text()
+    assert got["members"] == expected["members"]
+    return config, whole, expected
+
+
+@pytest.mark.parametrize("name", sorted(TASKS))
+def test_a_task_trains_evaluates_samples_and_goes_on(name, tmp_path):
+    cell = "gru" if len(name) % 2 else "lstm"
+    config, directory, results = run_in_two_parts(name, cell, tmp_path)
+    assert results["headline"] in results["test"]
+    assert all(np.isfinite(value["mean"]) for value in results["test"].values())
+    assert evaluate(config, directory, "test") == [m["test"] for m in results["members"]]
+    if command_line.build_task(config).sample is not None:
+        sample(config, directory)
+        assert [path for path in (directory / "samples").iterdir() if path.stat().st_size]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("cell", ["rnn", "peephole_lstm"])
+@pytest.mark.parametrize("name", sorted(TASKS))
+def test_tasks_go_on_with_other_cells(name, cell, tmp_path):
+    run_in_two_parts(name, cell, tmp_path)
+
+
+def advance(config):
+    """One training step; whether every parameter moved and all stayed finite."""
+    task = command_line.build_task(config)
+    from experiments.mesh import Part
+
+    state = init_state(task, config)
+    before = jax.device_get(state.params)
+    state, means = make_train_step(task, config)(state, next(task.train_batches(Part())))
+    assert np.isfinite(jax.device_get(means["objective"].total)).all()
+    moved = jax.tree.map(lambda old, new: bool((old != new).any()), before, state.params)
+    return jax.tree.leaves(moved)
+
+
+@pytest.mark.parametrize("cell", sorted(lj.CELLS))
+def test_every_cell_learns_to_translate(cell, tmp_path):
+    assert any(advance(tiny("translation", tmp_path, **{"cell.name": cell})))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("cell", sorted(lj.CELLS))
+@pytest.mark.parametrize("name", sorted(TASKS))
+def test_every_cell_learns_in_every_task(name, cell, tmp_path):
+    changes = {"cell.name": cell, "optimizer.warmup_steps": 0}
+    assert all(advance(tiny(name, tmp_path, **changes)))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"cell.layers": 2, "model.residual": True, "cell.name": "gru"},
+        {"cell.name": "lstmp", "cell.projection_size": 3},
+        {"model.zoneout": 0.2},
+        {"model.drop_connect": 0.3},
+        {"model.variational_inputs": 0.2, "model.variational_recurrent": 0.2},
+        {"cell.dtype": "bfloat16"},
+    ],
+    ids=lambda changes: "-".join(changes).replace(".", "_"),
+)
+@pytest.mark.parametrize("name", sorted(TASKS))
+def test_stacks_projections_and_regularizers_work_in_every_task(name, changes, tmp_path):
+    assert any(advance(tiny(name, tmp_path, **changes)))
+
+
+@pytest.mark.parametrize("name", sorted(TASKS))
+def test_every_field_of_a_task_has_a_rule(name):
+    config = importlib.import_module(f"configs.{name}").get_config()
+    fields = {f"task.{field}" for field in flatten(config.task.to_dict())} - {"task.name"}
+    assert fields == set(command_line.TASK_FIELDS[name])
