@@ -35,8 +35,8 @@ def get_config() -> ConfigDict:
     )
     config.cell.hidden_size = 256
     config.model.dropout = 0.3
-    config.optimizer.update(learning_rate=2e-3, schedule="cosine", warmup_steps=100)
-    config.train.update(steps=2700, batch_size=96, eval_every=300, log_every=25)
+    config.optimizer.update(learning_rate=3e-3, schedule="cosine", warmup_steps=100)
+    config.train.update(steps=1800, batch_size=64, eval_every=300, log_every=25)
     config.modes.tiny = {
         "task": {"vocabulary_size": 300, "embedding": 8, "beams": 2, "longest": 12, "buckets": 1},
         "cell": {"hidden_size": 8},

@@ -24,9 +24,9 @@ SHAPES: dict[str, Form] = {  # they fill [-1, 1]²; u goes to the right and v do
     "triangle": lambda u, v: (2 * abs(u) <= 1 + v) & (v <= 1),
     "cross": lambda u, v: (np.minimum(abs(u), abs(v)) <= 0.3) & (np.maximum(abs(u), abs(v)) <= 1),
 }
-RADII = {"small": 3.5, "big": 6.5}  # pixels
+RADII = {"small": 4.5, "big": 7.5}  # pixels
 GAP = 2.0  # pixels between two shapes, at least
-MARGIN = 6.0  # pixels by which "left of" is more to the left than it is above or below
+MARGIN = 8.0  # pixels by which "left of" is more to the left than it is above or below
 TRIES = 64  # layouts drawn at once
 NUMBERS = (2, 3, 4)  # of shapes in a scene
 HELD_OUT = {(1, 2): "valid", (1, 1): "test"}  # (colour step, shape step): the split it is kept for
@@ -54,7 +54,7 @@ def scene(split: str, number: int) -> Scene:
     """The scene of a number, always the same; every split has any number of them.
 
     All shapes of a scene differ in colour or form. Its caption names them in the order of their
-    colours, then of their forms, each with its relation to the next one, so that a picture has
+    colours, then of their forms, each with its relation to the one before, so that a picture has
     exactly one right caption. In training, no scene shows two shapes together of which one has
     the colour and the form that follow the other's (counting round, as in COLORS and SHAPES); each
     test scene does. Validation holds out other pairs: the next colour with the form after the next.
@@ -68,7 +68,7 @@ def scene(split: str, number: int) -> Scene:
 
     Example:
         >>> scene("test", 1).caption
-        'a big red triangle right of a small yellow circle'
+        'a big red triangle and a small yellow circle left of it'
     """
     rng = np.random.default_rng((SPLITS.index(split), number))
     things = _things(rng, split)
@@ -81,18 +81,18 @@ def scene(split: str, number: int) -> Scene:
 
 
 def caption(things: Sequence[Thing], places: np.ndarray) -> str:
-    """The things in their order, each with its relation to the next; places are rows, columns."""
+    """The things in their order, each with its relation to the last; places are rows, columns."""
     words = [str(things[0])]
     for thing, step in zip(things[1:], np.diff(places, axis=0), strict=True):
-        words += [relation(*step), str(thing)]
+        words.append(f"and {thing} {relation(*step)} it")
     return " ".join(words)
 
 
 def relation(down: float, right: float) -> str:
-    """What a shape is to another that lies so far down and right of it."""
+    """What a shape that lies so far down and right of another is to it."""
     if abs(down) > abs(right):
-        return "above" if down > 0 else "below"
-    return "left of" if right > 0 else "right of"
+        return "below" if down > 0 else "above"
+    return "right of" if right > 0 else "left of"
 
 
 def held_out(one: Thing, other: Thing) -> str | None:

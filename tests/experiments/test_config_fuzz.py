@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from ml_collections import config_flags
 
-from configs import adding, char_lm, music, temporal_order, word_lm
+from configs import adding, captioning, char_lm, music, temporal_order, translation, word_lm
 from experiments import command_line, downloads
 from experiments.config import ConfigError, flatten, resolve
 from experiments.step import abstract_state
@@ -23,9 +23,11 @@ from experiments.step import abstract_state
 ROOT = Path(__file__).parents[2]
 CONFIGS = {
     "adding": adding,
+    "captioning": captioning,
     "char_lm": char_lm,
     "music": music,
     "temporal_order": temporal_order,
+    "translation": translation,
     "word_lm": word_lm,
 }
 GROUPS = ("cell", "model", "optimizer", "train", "task", "compare", "mesh", "debug", "modes")

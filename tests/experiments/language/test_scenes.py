@@ -32,7 +32,7 @@ def blobs(image):
             rows, columns = np.nonzero(labels == blob)
             if len(rows) < 12:  # a mixed pixel at an edge
                 continue
-            size, side = ("big", 13) if np.ptp(columns) > 9 else ("small", 7)
+            size, side = ("big", 15) if np.ptp(columns) > 11 else ("small", 9)
             bottom = rows.max()
             fill, foot = len(rows) / side**2, np.sum(rows == bottom) / side
             form = FORMS[0 if fill > 0.88 else 1 if fill > 0.68 else 2 if foot > 0.6 else 3]
@@ -46,8 +46,8 @@ def read(image):
     (_, text, *place), *rest = sorted(blobs(image))
     for _, words, row, column in rest:
         down, right = row - place[0], column - place[1]
-        upright, across = "above" if down > 0 else "below", "left of" if right > 0 else "right of"
-        text += f" {upright if abs(down) > abs(right) else across} {words}"
+        upright, across = "below" if down > 0 else "above", "right of" if right > 0 else "left of"
+        text += f" and {words} {upright if abs(down) > abs(right) else across} it"
         place = row, column
     return text
 
@@ -101,7 +101,7 @@ def test_training_has_every_word_kind_and_relation():
     words = {word for number in range(200) for word in scene("train", number).caption.split()}
     tested = {word for number in range(200) for word in scene("test", number).caption.split()}
     assert words == tested
-    assert len(words) == 4 + 4 + 2 + 4 + 2  # colors, forms, sizes, relations, "a" and "of"
+    assert len(words) == 4 + 4 + 2 + 4 + 4  # colors, forms, sizes, relations; a, and, of, it
 
 
 def test_objects_come_in_a_fixed_order():
