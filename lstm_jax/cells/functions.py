@@ -52,7 +52,10 @@ def row(vector: Array, like: Array) -> Array:
 
 def clipper(bound: float | None) -> Callable[[Array], Array]:
     """Clips to [−bound, bound]; the identity for None."""
-    return (lambda c: c) if bound is None else (lambda c: jnp.clip(c, -bound, bound))
+    if bound is None:
+        return lambda c: c
+    limit = float(bound)  # JAX takes no integer beyond 32 bits
+    return lambda c: jnp.clip(c, -limit, limit)
 
 
 def peepholes(params: Params, affine: Affine) -> Callable[[int, Array, Array], Array]:

@@ -262,3 +262,14 @@ def test_fused_finds_every_use_of_a_matrix():
 
     assert_close(gradient("fused"), gradient("scan"), 1e-11)
     assert_close(gradient("fused")[0].leak, np.zeros(()))
+
+
+def test_a_bound_on_the_cell_state_may_be_an_integer_of_any_size():
+    p = problem(lj.lstm(5))
+
+    def states(bound):
+        return lj.gates(lj.lstm(5, cell_clip=bound), p.params, 50 * p.xs)["c"]
+
+    np.testing.assert_array_equal(states(2**70), states(None))
+    np.testing.assert_array_equal(states(1), np.clip(states(1), -1, 1))
+    assert (states(1) != states(None)).any()
