@@ -21,9 +21,9 @@ def get_config() -> ConfigDict:
             "name": "captioning",
             "data": "scenes",  # generated, or "nlvr"
             "path": placeholder(str),  # an archive of features instead of pictures
-            "pictures": 8000,  # generated scenes to learn from
+            "pictures": 40_000,  # generated scenes to learn from
             "vocabulary_size": 10_000,  # words at most, and the marks
-            "features": 64,  # of each place in the picture
+            "features": 96,  # of each place in the picture
             "embedding": 64,
             "attention": "bahdanau",  # none, bahdanau or luong
             "smoothing": 0.0,  # of the labels, in training
@@ -34,8 +34,8 @@ def get_config() -> ConfigDict:
         }
     )
     config.cell.hidden_size = 128
-    config.model.dropout = 0.1
-    config.optimizer.update(learning_rate=4e-3, schedule="cosine", warmup_steps=100)
+    config.model.dropout = 0.2
+    config.optimizer.update(learning_rate=3e-3, schedule="cosine", warmup_steps=100)
     config.train.update(steps=3000, batch_size=64, eval_every=300, log_every=25)
     config.modes.tiny = {
         "task": {"pictures": 30, "features": 8, "embedding": 8, "beams": 2, "buckets": 1},

@@ -3,8 +3,10 @@
     python -m experiments.train --config=configs/word_lm.py --workdir=runs/captions
     python -m experiments.sample --workdir=runs/captions --prompt="a man" --unit=sentence
 
-An LSTM whose output kernel is its embedding of 10,000 words, with variational dropout. For any
-other UTF-8 text: --config.task.path=FILE.
+An LSTM whose output kernel is its embedding of 10,000 words, with variational dropout. Perplexity
+27.8 on the test sentences (one seed), where counting words has 224.4 and a Kneser-Ney trigram 35.0,
+after 1,794 seconds on two processor cores that up to six other programs shared. Full mode is
+unmeasured. For any other UTF-8 text: --config.task.path=FILE.
 """
 
 from ml_collections import ConfigDict

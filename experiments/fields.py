@@ -129,6 +129,17 @@ TASK_FIELDS = {  # those of each task, which may have closer bounds of its own
         **WRITER_FIELDS,
     },
     "char_lm": LANGUAGE_MODEL,
+    "cloze": {
+        "task.text": TEXT,
+        "task.path": either(None, TEXT),
+        "task.lines": SIZE,
+        "task.vocabulary_size": SIZE,
+        "task.embedding": SIZE,
+        "task.bidirectional": SWITCH,
+        "task.hide": RATE,
+        "task.buckets": integer(1, 100),
+        "task.beams": integer(1, 1000),
+    },
     "music": {"task.path": either(None, TEXT)},
     "summarise": {
         "task.path": either(None, TEXT),

@@ -21,7 +21,7 @@ class Memory(NamedTuple):
 
     values: jax.Array
     mask: jax.Array
-    keys: jax.Array | None = None
+    keys: Any = None
     symbols: Any = None
 
 

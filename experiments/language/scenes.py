@@ -29,7 +29,6 @@ GAP = 2.0  # pixels between two shapes, at least
 MARGIN = 8.0  # pixels by which "left of" is more to the left than it is above or below
 TRIES = 64  # layouts drawn at once
 NUMBERS = (2, 3, 4)  # of shapes in a scene
-HELD_OUT = {(1, 2): "valid", (1, 1): "test"}  # (colour step, shape step): the split it is kept for
 
 
 class Scene(NamedTuple):
@@ -56,8 +55,9 @@ def scene(split: str, number: int) -> Scene:
     All shapes of a scene differ in colour or form. Its caption names them in the order of their
     colours, then of their forms, each with its relation to the one before, so that a picture has
     exactly one right caption. In training, no scene shows two shapes together of which one has
-    the colour and the form that follow the other's (counting round, as in COLORS and SHAPES); each
-    test scene does. Validation holds out other pairs: the next colour with the form after the next.
+    the colour and the form that follow the other's (counting round, as in COLORS and SHAPES). Each
+    test scene does, with the first of them red or blue, and each scene of validation, with the
+    first green or yellow.
 
     Args:
         split: "train", "valid" or "test".
@@ -99,8 +99,8 @@ def held_out(one: Thing, other: Thing) -> str | None:
     """The split that alone shows two coloured shapes together, if there is one."""
     for a, b in [(one, other), (other, one)]:
         step = (b.color - a.color) % len(COLORS), (b.shape - a.shape) % len(SHAPES)
-        if step in HELD_OUT:
-            return HELD_OUT[step]
+        if step == (1, 1):
+            return "valid" if a.color % 2 else "test"
     return None
 
 

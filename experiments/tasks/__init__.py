@@ -7,6 +7,7 @@ from ml_collections import ConfigDict
 from experiments.task import Task
 from experiments.tasks.adding import adding
 from experiments.tasks.captioning import captioning
+from experiments.tasks.cloze import cloze
 from experiments.tasks.language_model import language_model
 from experiments.tasks.music import music
 from experiments.tasks.summarise import summarise
@@ -17,6 +18,7 @@ TASKS: dict[str, Callable[[ConfigDict], Task]] = {
     "adding": adding,
     "captioning": captioning,
     "char_lm": language_model,
+    "cloze": cloze,
     "music": music,
     "summarise": summarise,
     "temporal_order": temporal_order,

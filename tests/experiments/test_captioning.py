@@ -9,7 +9,6 @@ from PIL import Image
 
 from configs import captioning as captioning_config
 from experiments.config import ConfigError, resolve
-from experiments.evaluate import evaluate
 from experiments.language import nlvr, scores
 from experiments.language.pictures import Captioned
 from experiments.language.scenes import Scene, scene
@@ -52,16 +51,18 @@ def write_features(path, counts=(24, 5, 6)):
 
 
 def run(config, workdir):
-    """Trains, evaluates and samples; the results and the sample's text."""
+    """Trains and samples; the results and the sample's text."""
     workdir.mkdir(exist_ok=True)
     (workdir / "config.json").write_text(json.dumps(config.to_dict()))
     results = fit(captioning(config), config, workdir)
-    assert evaluate(config, workdir, "test") == [member["test"] for member in results["members"]]
     sample(config, workdir)
     return results, (workdir / "samples" / "samples.txt").read_text()
 
 
-@pytest.mark.parametrize(("cell", "attention"), [("lstm", "bahdanau"), ("min", "luong")])
+@pytest.mark.parametrize(
+    ("cell", "attention"),
+    [("min_gru", "luong"), pytest.param("lstm", "bahdanau", marks=pytest.mark.slow)],
+)
 def test_scenes_from_training_to_pictures(cell, attention, tmp_path):
     config = make_config(**{"cell.name": cell, "task.attention": attention})
     results, text = run(config, tmp_path / "run")
@@ -81,8 +82,13 @@ def test_scenes_from_training_to_pictures(cell, attention, tmp_path):
 def test_features_are_learnt_from_a_file(tmp_path):
     """The caption's one uncertain word is in the features: a model that sees them gets it right."""
     path = write_features(tmp_path / "features.npz", (60, 6, 12))
-    changes = {"task.path": str(path), "cell.name": "gru", "train.steps": 150}
-    changes |= {"train.eval_every": 50, "optimizer.learning_rate": 0.02, "model.dropout": 0.0}
+    changes = {"task.path": str(path), "cell.name": "gru", "task.attention": "luong"}
+    changes |= {
+        "train.steps": 150,
+        "train.eval_every": 50,
+        "optimizer.learning_rate": 0.02,
+        "model.dropout": 0.0,
+    }
     results, text = run(make_config(**changes), tmp_path / "run")
     assert results["headline"] == "bleu"
     assert set(results["test"]) >= {"bleu", "perplexity"}
@@ -247,7 +253,9 @@ def test_data_that_is_not_there_is_named(tmp_path, monkeypatch):
         monkeypatch.setenv(name, str(tmp_path / name))
     with pytest.raises(ConfigError, match=r"config\.task\.data is 'scene'.*did you mean 'scenes'"):
         captioning(make_config(**{"task.data": "scene"}))
-    with pytest.raises(ConfigError, match=r"config\.data_dir: the images of NLVR are not at .*nlvr"):
+    with pytest.raises(
+        ConfigError, match=r"config\.data_dir: the images of NLVR are not at .*nlvr"
+    ):
         captioning(make_config(**{"task.data": "nlvr"}))
     with pytest.raises(ConfigError, match=r"config\.task\.path: .*none\.npz cannot be read"):
         captioning(make_config(**{"task.path": str(tmp_path / "none.npz")}))

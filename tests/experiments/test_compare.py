@@ -67,7 +67,8 @@ def test_scores_and_baselines_stand_beside_the_metrics(toy, tmp_path, monkeypatc
         scores = [member["test"]["test_sum"] for member in result["members"]]
         np.testing.assert_allclose(scores, sums, rtol=1e-5)
         assert sums[0] != pytest.approx(sums[1], rel=1e-3)
-        assert evaluate(cell_config(toy, name), tmp_path / name, "valid")[1]["valid_sum"] == scores[1]
+        valid = evaluate(cell_config(toy, name), tmp_path / name, "valid")
+        assert [member["valid_sum"] for member in valid] == scores
     table = rows(found)
     assert [line[0] for line in table] == ["cell", "lstm", "gru", "nothing"]
     assert table[0][2] == "test sum"

@@ -1,4 +1,4 @@
-"""What every task must do: train, evaluate, sample and go on after an interruption, with any cell."""
+"""What every task must do with any cell: train, evaluate, sample, go on where it was."""
 
 from __future__ import annotations
 
