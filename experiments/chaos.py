@@ -31,7 +31,7 @@ from experiments.task import identity
 
 KILLS = flags.DEFINE_integer("kills", 10, "How many kills.", lower_bound=1)
 CONFIG = flags.DEFINE_string("config", "configs/chaos.py", "What is trained.")
-SEED = flags.DEFINE_integer("seed", 0, "Seed of the moments at which runs are killed.")
+SEED = flags.DEFINE_integer("kill_seed", 0, "Seed of the moments of the kills.")
 
 TIMES = ("seconds", "steps_per_second")  # of results.json and of checkpoints: these may differ
 SLACK = 1.5  # kills fall up to so many times a phase's usual seconds after its beginning

@@ -14,6 +14,7 @@ from experiments.language.vocabulary import Vocabulary
 CANDIDATES = 10
 
 Lines = list[np.ndarray]  # the words of each line [N]
+Widths = tuple[int, int]  # of passages and of lines
 Nats = Callable[[np.ndarray, np.ndarray], np.ndarray]  # as `gaps.nats`, the model bound
 
 
@@ -81,19 +82,27 @@ def accuracy(rule: Callable[[Puzzle], np.ndarray], puzzles: Sequence[Puzzle]) ->
     return sum(right) / len(right)
 
 
-def by_context(nats: Nats, known: Vocabulary, width: int, puzzle: Puzzle) -> np.ndarray:
-    """log p of each of a passage's words given all the others, summed, for each candidate [10].
+def by_context(nats: Nats, known: Vocabulary, widths: Widths, puzzle: Puzzle) -> np.ndarray:
+    """How much likelier each candidate and its passage make each other [10].
+
+        score(c) = Σ_i log p(x_i | the others of x) − Σ_j log p(c_j | the others of c)
+
+    with x the passage that is filled with c. Without what c costs alone, this would choose the
+    shortest line, or as a mean over its words the one of the most frequent words.
 
     Args:
         nats: of words [T, B] and lengths [B].
         known: the vocabulary.
-        width: T, at least the number of the words of any filled passage.
+        widths: to which passages and lines are padded.
         puzzle: the passage.
     """
     signals.check()
     filled = [join(puzzle.filled(k), known) for k in range(CANDIDATES)]
-    lengths = np.array(list(map(len, filled)), np.int32)
-    return -np.asarray(nats(pad(filled, width, 0), lengths)).sum(axis=0)
+    together, alone = (
+        np.asarray(nats(pad(texts, width, 0), np.array(list(map(len, texts)), np.int32)))
+        for texts, width in zip((filled, puzzle.candidates), widths, strict=True)
+    )
+    return alone.sum(axis=0) - together.sum(axis=0)
 
 
 def by_words(log_probabilities: np.ndarray, puzzle: Puzzle) -> np.ndarray:
@@ -101,13 +110,11 @@ def by_words(log_probabilities: np.ndarray, puzzle: Puzzle) -> np.ndarray:
     return np.array([log_probabilities[line].sum() for line in puzzle.candidates])
 
 
-def longest(puzzles: Sequence[Puzzle]) -> int:
-    """The largest number of words of a filled passage."""
-    return max(
-        sum(len(line) + 1 for line in puzzle.filled(k))
-        for puzzle in puzzles
-        for k in range(CANDIDATES)
-    )
+def widths(puzzles: Sequence[Puzzle]) -> Widths:
+    """The largest numbers of words of a filled passage and of a candidate."""
+    longest = max(len(line) for puzzle in puzzles for line in puzzle.candidates)
+    around = [[*puzzle.before, *puzzle.after] for puzzle in puzzles]
+    return max(sum(len(line) + 1 for line in lines) for lines in around) + longest, longest
 
 
 def show(rule: Callable[[Puzzle], np.ndarray], puzzle: Puzzle, known: Vocabulary) -> str:

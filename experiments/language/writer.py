@@ -79,11 +79,11 @@ class Writer:
     ) -> None:
         self.config, self.vocabulary, self.splits = config, vocabulary, splits
         choose("task.attention", config.task.attention, ATTENTIONS)
-        variational = config.model.variational_inputs or config.model.variational_recurrent
-        if config.task.attention == "bahdanau" and variational:
+        masks = ("variational_inputs", "variational_recurrent", "drop_connect")
+        if config.task.attention == "bahdanau" and any(config.model[name] for name in masks):
             raise ConfigError(
-                "config.model.variational_inputs and variational_recurrent draw one mask for all"
-                " steps, which config.task.attention='bahdanau' runs one by one; use 'luong'"
+                f"config.model.{', '.join(masks)} draw one mask for all steps, but"
+                " config.task.attention='bahdanau' runs them one by one; use 'luong'"
             )
         decoder = Decoder(
             make_network(config),

@@ -217,8 +217,8 @@ class Reader(NamedTuple):
     def rule(self, params: Any, puzzles: list[Puzzle]) -> Callable[[Puzzle], np.ndarray]:
         """Tells how plausible the candidates of some puzzles are."""
         nats = partial(gaps.nats, self.model, params)
-        width = missing_lines.longest(puzzles)
-        return partial(missing_lines.by_context, nats, self.known, width)
+        widths = missing_lines.widths(puzzles)
+        return partial(missing_lines.by_context, nats, self.known, widths)
 
 
 def score(reader: Reader, splits: dict[str, Examples], params: Any, split: str) -> dict[str, float]:
@@ -282,9 +282,8 @@ def sample(
         for run in (1, *RUNS):
             if drawn := filling.draw_runs(test.words, run, SHOWN, seed + run):
                 shown += filling.show(fill, drawn, known)
-        rng = np.random.default_rng(seed)
-        for n in rng.permutation(len(test.puzzles))[:SHOWN]:
-            puzzle = test.puzzles[n]
-            shown.append(missing_lines.show(reader.rule(params, test.puzzles), puzzle, known))
+        for n in np.random.default_rng(seed).permutation(len(test.puzzles))[:SHOWN]:
+            rule = reader.rule(params, test.puzzles)
+            shown.append(missing_lines.show(rule, test.puzzles[n], known))
     (directory / "samples.txt").write_text("\n".join(shown), encoding="utf-8")
     print("\n".join(shown))

@@ -16,6 +16,7 @@ from experiments import command_line
 from experiments.config import flatten, resolve
 from experiments.evaluate import evaluate
 from experiments.loop import fit
+from experiments.mesh import Part
 from experiments.sample import sample
 from experiments.step import init_state, make_train_step
 from experiments.tasks import TASKS
@@ -58,7 +59,8 @@ def tiny(name, directory, **overrides):
     """A task's configuration in mode tiny, on data of its own in a directory."""
     config = importlib.import_module(f"configs.{name}").get_config()
     config.mode = "tiny"
-    changes = {"train.checkpoint_every": 2, "model.dropout": 0.2, **overrides}
+    changes = {"train.checkpoint_every": 2, "model.dropout": 0.2, "optimizer.warmup_steps": 0}
+    changes |= overrides
     if (path := write_data(name, directory)) is not None:
         changes["task.path"] = str(path)
     return resolve(config, changes)
@@ -104,10 +106,8 @@ def test_tasks_go_on_with_other_cells(name, cell, tmp_path):
 
 
 def advance(config):
-    """One training step; whether every parameter moved and all stayed finite."""
+    """One training step, after which all is finite; which arrays of parameters it moved."""
     task = command_line.build_task(config)
-    from experiments.mesh import Part
-
     state = init_state(task, config)
     before = jax.device_get(state.params)
     state, means = make_train_step(task, config)(state, next(task.train_batches(Part())))
@@ -118,15 +118,14 @@ def advance(config):
 
 @pytest.mark.parametrize("cell", sorted(lj.CELLS))
 def test_every_cell_learns_to_translate(cell, tmp_path):
-    assert any(advance(tiny("translation", tmp_path, **{"cell.name": cell})))
+    assert all(advance(tiny("translation", tmp_path, **{"cell.name": cell})))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("cell", sorted(lj.CELLS))
 @pytest.mark.parametrize("name", sorted(TASKS))
 def test_every_cell_learns_in_every_task(name, cell, tmp_path):
-    changes = {"cell.name": cell, "optimizer.warmup_steps": 0}
-    assert all(advance(tiny(name, tmp_path, **changes)))
+    assert all(advance(tiny(name, tmp_path, **{"cell.name": cell})))
 
 
 @pytest.mark.slow
@@ -144,7 +143,9 @@ def test_every_cell_learns_in_every_task(name, cell, tmp_path):
 )
 @pytest.mark.parametrize("name", sorted(TASKS))
 def test_stacks_projections_and_regularizers_work_in_every_task(name, changes, tmp_path):
-    assert any(advance(tiny(name, tmp_path, **changes)))
+    masks = any("variational" in field or "drop_connect" in field for field in changes)
+    attention = {"task.attention": "luong"} if masks and name == "captioning" else {}
+    assert all(advance(tiny(name, tmp_path, **changes, **attention)))
 
 
 @pytest.mark.parametrize("name", sorted(TASKS))

@@ -107,8 +107,9 @@ def test_translations_are_judged_against_the_references_of_their_split():
         ({"task.attention": "loung"}, "did you mean 'luong'"),
         (
             {"task.attention": "bahdanau", "model.variational_inputs": 0.1},
-            "config.task.attention='bahdanau' runs one by one; use 'luong'",
+            "config.task.attention='bahdanau' runs them one by one; use 'luong'",
         ),
+        ({"task.attention": "bahdanau", "model.drop_connect": 0.1}, "one by one; use 'luong'"),
     ],
 )
 def test_what_cannot_be_is_refused(config, changes, message):

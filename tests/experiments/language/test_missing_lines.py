@@ -13,9 +13,9 @@ from experiments.language.missing_lines import (
     by_context,
     by_words,
     join,
-    longest,
     puzzles,
     show,
+    widths,
 )
 from experiments.language.vocabulary import build
 
@@ -105,23 +105,31 @@ def test_the_rule_of_words_adds_their_log_probabilities():
     np.testing.assert_allclose(by_words(odds, puzzle), expected)
 
 
-def test_the_rule_of_context_adds_what_each_word_costs_in_the_filled_passage():
+def test_the_rule_of_context_compares_the_filled_passage_with_the_line_alone():
     """A model whose nats depend on the whole text, zero past its length."""
-    rng = np.random.default_rng(3)
-    puzzle = puzzles(random_passages(), 5, 1)[0]
-    cost = rng.random(100)
+    cost = np.random.default_rng(3).random(100)
 
     def nats(words, lengths):
         there = np.arange(len(words))[:, None] < lengths
         return np.where(there, cost[(words * there).sum(axis=0) % 100] + words * 0.01, 0)
 
-    width = longest([puzzle])
-    assert width >= max(len(join(puzzle.filled(k), KNOWN)) for k in range(CANDIDATES))
-    found = by_context(nats, KNOWN, width + 3, puzzle)
-    for k in range(CANDIDATES):
-        words = join(puzzle.filled(k), KNOWN)
-        expected = -sum(cost[words.sum() % 100] + 0.01 * word for word in words.tolist())
-        assert found[k] == pytest.approx(expected)
+    def total(words):
+        return sum(cost[sum(words) % 100] + 0.01 * word for word in words)
+
+    found = puzzles(random_passages(), 5, 6)
+    for puzzle in found:
+        scores = by_context(nats, KNOWN, widths(found), puzzle)
+        for k, line in enumerate(puzzle.candidates):
+            together = total(join(puzzle.filled(k), KNOWN).tolist())
+            assert scores[k] == pytest.approx(total(line.tolist()) - together)
+
+
+def test_widths_hold_every_candidate_in_every_passage():
+    found = puzzles(random_passages(), 5, 30)
+    passage, line = widths(found)
+    filled = [len(join(p.filled(k), KNOWN)) for p in found for k in range(CANDIDATES)]
+    assert line == max(len(c) for p in found for c in p.candidates)
+    assert max(filled) <= passage <= max(filled) + line
 
 
 def test_a_puzzle_shows_what_was_chosen_and_what_was_there():
