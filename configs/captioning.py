@@ -3,9 +3,16 @@
     python -m experiments.train --config=configs/captioning.py --workdir=runs/captioning
     python -m experiments.sample --workdir=runs/captioning --prompt=PICTURE.png
 
-True sentences about NLVR's images: --config.task.data=nlvr. Features that another program computed:
---config.task.path=FILE.npz, see `experiments.language.images.load_features`. How many captions come
-out right has not been measured yet, in no mode.
+93.8 % of the captions of 500 test scenes are right in every word (BLEU 98.9; one seed). Each of
+these scenes shows two coloured shapes together that no training scene shows. That took 996 seconds
+on two processor cores that three other programs shared. The caption of the nearest training picture
+is never right (BLEU 36.5). Full mode is the same.
+
+True sentences about NLVR's images: BLEU 18.0 in 738 seconds, where the commonest caption has 14.4,
+with --config.task.data=nlvr --config.train.steps=1000 --config.train.eval_every=50
+--config.train.patience=5 --config.train.batch_size=32 --config.model.dropout=0.4
+--config.optimizer.learning_rate=2e-3. Features that another program computed:
+--config.task.path=FILE.npz, see `experiments.language.images.load_features`.
 """
 
 from ml_collections import ConfigDict

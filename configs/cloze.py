@@ -1,4 +1,16 @@
-"""Missing words."""
+"""Missing words of Multi30k's captions, of Shakespeare or of any text, told from both sides.
+
+    python -m experiments.train --config=configs/cloze.py --workdir=runs/cloze
+    python -m experiments.sample --workdir=runs/cloze --prompt="a man in a ___ ___ is singing ."
+
+For words of the test sentences, each given all the others: perplexity 13.9, top-1 49.6 %, top-5
+70.0 % (one seed), where counting words has 245.5, 12.7 % and 29.3 % and a Kneser-Ney trigram 42.4;
+1,023 seconds on two processor cores that up to six other programs shared. Full mode is unmeasured.
+
+Beside it, the model that knows only what comes before: --config.task.bidirectional=False. Passages
+of verse, of which one line is missing too: --config.task.text=shakespeare
+--config.train.batch_size=32. Any other UTF-8 text, a sentence a line: --config.task.path=FILE.
+"""
 
 from ml_collections import ConfigDict
 from ml_collections.config_dict import placeholder
@@ -12,14 +24,14 @@ def get_config() -> ConfigDict:
         {
             "name": "cloze",
             "text": "multi30k",  # multi30k, shakespeare or stdlib
-            "path": placeholder(str),  # any UTF-8 text instead, a sentence a line
-            "lines": 5,  # of a passage; Multi30k has single sentences
+            "path": placeholder(str),  # any UTF-8 text instead
+            "lines": 5,  # of a passage; 1: sentences, as Multi30k always is
             "vocabulary_size": 8000,
             "embedding": 256,
-            "bidirectional": True,
-            "hide": 0.15,
-            "buckets": 4,
-            "beams": 5,
+            "bidirectional": True,  # False: knows only the words before
+            "hide": 0.15,  # of the words that are read in training, one to three in a row
+            "buckets": 4,  # by length
+            "beams": 5,  # fillings of a gap that are kept
         }
     )
     config.cell.hidden_size = 256
@@ -31,5 +43,11 @@ def get_config() -> ConfigDict:
         "cell": {"hidden_size": 8},
         "optimizer": {"warmup_steps": 2},
         "train": {"steps": 6, "batch_size": 8, "eval_every": 3, "log_every": 3},
+    }
+    config.modes.full = {
+        "task": {"embedding": 512},
+        "cell": {"hidden_size": 512},
+        "model": {"dropout": 0.5},
+        "train": {"steps": 6000},
     }
     return config

@@ -87,8 +87,9 @@ def by_context(nats: Nats, known: Vocabulary, widths: Widths, puzzle: Puzzle) ->
 
         score(c) = Σ_i log p(x_i | the others of x) − Σ_j log p(c_j | the others of c)
 
-    with x the passage that is filled with c. Without what c costs alone, this would choose the
-    shortest line, or as a mean over its words the one of the most frequent words.
+    with x the passage that is filled with c. The first sum alone chooses short lines, its mean
+    those of frequent words. On the valid split of Shakespeare, which this rule was chosen on, these
+    two found 0.14 and 0.19 of the missing lines and the difference 0.43, all by one small model.
 
     Args:
         nats: of words [T, B] and lengths [B].

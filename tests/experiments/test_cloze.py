@@ -164,7 +164,10 @@ def test_training_hides_words_and_evaluation_does_not(config):
         task = cloze(config)
         params = jax.tree.map(lambda p: 3 * p, jax.jit(task.init)(jax.random.PRNGKey(0)))
         batch = next(iter(task.eval_batches("valid")))
-        return float(jax.jit(partial(task.loss, params, ()))(batch, key)[0])
+        loss, (_, means) = jax.jit(partial(task.loss, params, ()))(batch, key)
+        assert means["nats"].weight == batch.lengths.sum() < batch.words.size
+        assert loss == pytest.approx(float(means["nats"].total / means["nats"].weight))
+        return float(loss)
 
     key = jax.random.PRNGKey(1)
     assert nats(0.0, None) == nats(0.9, None) == pytest.approx(nats(0.0, key), rel=1e-6)

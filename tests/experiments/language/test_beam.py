@@ -141,12 +141,13 @@ def test_a_text_without_end_is_cut_off():
 
 
 def test_the_search_ends_when_all_texts_have():
-    """A step after that would divide by zero's logarithm: it gives NaN."""
+    calls = []
 
-    def step(count, symbols):
-        logits = jnp.where(count[:, None] > 1, jnp.nan, jnp.array([0.0, -9.0, 9.0, 0.0]))
-        return count + 1, logits
+    def step(state, symbols):
+        jax.debug.callback(lambda: calls.append(len(calls)))
+        return state, jnp.array([[0.0, -9.0, 9.0, 0.0]])
 
     found = beam_search(step, jnp.zeros(1), jnp.array([START]), END, beams=1, steps=50)
+    jax.effects_barrier()
     assert texts(found, 0) == [()]
-    assert np.isfinite(found.scores).all()
+    assert calls == [0]
