@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sysconfig
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,6 +22,7 @@ STDLIB_MODULES = """
     textwrap threading timeit tokenize traceback types typing uuid warnings wave weakref zipapp
 """
 STDLIB_CAP = 2_000_000
+BATCHES = 2**40  # more than any run draws
 
 
 def stdlib_text(modules: str = STDLIB_MODULES, cap: int = STDLIB_CAP) -> str:
@@ -46,6 +47,11 @@ def stdlib_text(modules: str = STDLIB_MODULES, cap: int = STDLIB_CAP) -> str:
             )
         text += path.read_text(encoding="utf-8")
     return text[:cap]
+
+
+def endless(batch: Callable[[int], Any]) -> grain.MapDataset:
+    """The batches of all numbers from 0 on, each computed from its number when it is drawn."""
+    return grain.MapDataset.range(BATCHES).map(batch)
 
 
 def iterate(batches: grain.MapDataset, part: Part, axes: Any) -> grain.DatasetIterator:

@@ -11,36 +11,13 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from experiments.language.softmax import cross_entropy
+from experiments.language.softmax import LogLinear
 from lstm_jax.linen import Recurrent
 
 LOGITS = 2**23  # the largest number of them that a loss holds at a time
 LONGEST_RUN = 3  # words in a row that are hidden at once
 
 Read = Callable[[jax.Array, jax.Array, jax.Array], jax.Array]
-
-
-class Predictions(NamedTuple):
-    """What a model makes of each place of some texts, before the softmax over V words.
-
-    Attributes:
-        features: [T, B, E].
-        kernel: [E, V].
-        bias: [V].
-    """
-
-    features: jax.Array
-    kernel: jax.Array
-    bias: jax.Array
-
-    def logits(self) -> jax.Array:
-        """features · kernel + bias [T, B, V]."""
-        return self.features @ self.kernel + self.bias
-
-    def nats(self, words: jax.Array) -> jax.Array:
-        """The cross-entropy of words [T, B] -> [T, B]."""
-        chunk = max(LOGITS // len(self.bias), 1)
-        return cross_entropy(self.features, self.kernel, self.bias, words, chunk)
 
 
 class GapModel(nn.Module):
@@ -81,7 +58,7 @@ class GapModel(nn.Module):
     @nn.compact
     def __call__(
         self, texts: jax.Array, lengths: jax.Array, deterministic: bool = True
-    ) -> Predictions:
+    ) -> LogLinear:
         """Reads texts [T, B] of lengths [B]; no place's prediction sees the symbol there."""
         embed = nn.Embed(self.words + 3, self.embedding)
 
@@ -102,7 +79,7 @@ class GapModel(nn.Module):
         context = nn.Dropout(self.dropout)(context, deterministic=deterministic)
         features = jnp.tanh(nn.Dense(self.embedding)(context))
         bias = self.param("bias", nn.initializers.zeros, (self.words,))
-        return Predictions(features, embed.embedding[: self.words].T, bias)
+        return LogLinear(features, embed.embedding[: self.words].T, bias)
 
     def guess(self, texts: jax.Array, lengths: jax.Array, places: jax.Array) -> jax.Array:
         """Log-probabilities of the words at one place of each text, places [B] -> [B, V].
@@ -179,7 +156,7 @@ def nats(model: GapModel, params: Any, texts: jax.Array, lengths: jax.Array) -> 
     """-log p of each word of texts [T, B] given all others, 0 past the lengths [B] -> [T, B]."""
     apply: Callable[..., Any] = model.apply
     there = jnp.arange(len(texts))[:, None] < lengths
-    return jnp.where(there, apply(params, texts, lengths).nats(texts), 0.0)
+    return jnp.where(there, apply(params, texts, lengths).nats(texts, LOGITS), 0.0)
 
 
 @partial(jax.jit, static_argnames=("model", "beams"))

@@ -15,6 +15,7 @@ from experiments.files import sha256
 from experiments.language.buckets import Draw
 from experiments.language.corpora import Pair, Splits
 from experiments.language.decoder import Text, TextEncoder
+from experiments.language.samples import write_samples
 from experiments.language.vocabulary import Vocabulary
 from experiments.language.writer import Examples, Writer, Written, text_inputs
 
@@ -76,6 +77,21 @@ def facts(pairs: Splits) -> dict[str, Any]:
     return {"sha256": sha256(text.encode()), **counts}
 
 
+def sample(
+    writer: Writer,
+    source: Vocabulary,
+    test: Sequence[Pair],
+    written: str,
+    params: Any,
+    key: Any,
+    directory: Path,
+    prompt: str | None = None,
+) -> None:
+    """What `Task.sample` is for pairs: `show` of the test split, or of a text of the user's."""
+    chosen = test if not prompt else [Pair(prompt, "")]
+    show(writer, source, chosen, params, directory, written)
+
+
 def show(
     writer: Writer,
     source: Vocabulary,
@@ -107,8 +123,7 @@ def show(
         _block({"source": pair.source, written: text.text, "reference": pair.target})
         for pair, text in zip(pairs, found, strict=True)
     ]
-    (directory / "samples.txt").write_text("\n".join(blocks), encoding="utf-8")
-    print("\n".join(blocks))
+    write_samples(directory, blocks)
     if writer.config.task.attention != "none":
         show_attention(writer, source, read, found, directory / "attention.png")
 

@@ -16,40 +16,27 @@ from flax import linen as nn
 
 from experiments.config import ConfigError
 from experiments.language import decoding
-from experiments.language.softmax import cross_entropy
+from experiments.language.samples import write_samples
+from experiments.language.softmax import LogLinear
 from experiments.language.vocabulary import Vocabulary
 from lstm_jax.linen import Recurrent
 
-LOGITS = 2**22  # the largest number of them that a loss holds at a time
 TEMPERATURES = (0.5, 0.8, 1.0)
 PARAGRAPH_END = re.compile(r"\n\s*\n")
 
 
 class Reading(NamedTuple):
-    """What a model makes of symbols [T, B] before the softmax.
+    """What a model makes of symbols [T, B].
 
     Attributes:
         outputs: the network's outputs [T, B, H].
         dropped: these after dropout [T, B, H].
-        features: what the logits are linear in [T, B, F].
-        kernel: [F, V].
-        bias: [V].
+        following: what the logits of the next symbols are linear in.
     """
 
     outputs: jax.Array
     dropped: jax.Array
-    features: jax.Array
-    kernel: jax.Array
-    bias: jax.Array
-
-    def logits(self) -> jax.Array:
-        """features · kernel + bias [T, B, V]."""
-        return self.features @ self.kernel + self.bias
-
-    def nats(self, targets: jax.Array) -> jax.Array:
-        """The cross-entropy of the symbols that follow, targets [T, B] -> [T, B]."""
-        chunk = max(LOGITS // len(self.bias), 1)
-        return cross_entropy(self.features, self.kernel, self.bias, targets, chunk)
+    following: LogLinear
 
 
 class Output(nn.Module):
@@ -99,7 +86,7 @@ class LanguageModel(nn.Module):
     ) -> tuple[Any, jax.Array]:
         """Maps symbols [T, B] and a state to the state after them and logits [T, B, symbols]."""
         state, reading = self.read(inputs, state, deterministic)
-        return state, reading.logits()
+        return state, reading.following.logits()
 
     @nn.compact
     def read(
@@ -120,7 +107,7 @@ class LanguageModel(nn.Module):
             features = nn.Dense(self.embedding, use_bias=False, name="projection")(features)
         output = Output(features.shape[-1], self.symbols, name="Dense_0")
         kernel, bias = output(embed.embedding.T if self.tied else None)
-        return state, Reading(outputs, dropped, features, kernel, bias)
+        return state, Reading(outputs, dropped, LogLinear(features, kernel, bias))
 
 
 @partial(jax.jit, static_argnames=("model", "length", "top_k", "top_p"))
@@ -222,8 +209,7 @@ def sample(
         f"--- temperature {heat:g} ---\n{continued(known, prompt, row, ends[unit])}\n"
         for heat, row in zip(temperatures, np.asarray(written).T, strict=True)
     ]
-    (directory / "samples.txt").write_text("\n".join(texts), encoding="utf-8")
-    print("\n".join(texts))
+    write_samples(directory, texts)
 
 
 def continued(

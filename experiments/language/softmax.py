@@ -2,9 +2,36 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
 import optax
+
+HELD = 2**22  # logits that a loss holds at a time, if nothing else is said
+
+
+class LogLinear(NamedTuple):
+    """Logits of V symbols that are linear in features, not computed yet.
+
+    Attributes:
+        features: [..., F].
+        kernel: [F, V].
+        bias: [V].
+    """
+
+    features: jax.Array
+    kernel: jax.Array
+    bias: jax.Array
+
+    def logits(self) -> jax.Array:
+        """features · kernel + bias [..., V]."""
+        return self.features @ self.kernel + self.bias
+
+    def nats(self, targets: jax.Array, held: int = HELD) -> jax.Array:
+        """The cross-entropy of targets [...], with about `held` logits at a time."""
+        chunk = max(held // len(self.bias), 1)
+        return cross_entropy(*self, targets, chunk)
 
 
 def cross_entropy(

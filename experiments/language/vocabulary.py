@@ -180,7 +180,7 @@ def _ngrams(texts: Sequence[str], room: int) -> Made:
     for line in (line for text in texts for line in text.split("\n")):
         counts.update(map("".join, itertools.pairwise(line)))
         counts.update(map("".join, zip(line, line[1:], line[2:], strict=False)))
-    symbols = characters + _most_frequent(counts, room - len(characters))
+    symbols = characters + most_frequent(counts, room - len(characters))
     return symbols, partial(_encode_ngrams, _numbered(symbols), max(map(len, symbols)))
 
 
@@ -189,7 +189,7 @@ def _words(texts: Sequence[str], room: int) -> Made:
     counts: Counter[str] = Counter()
     for text in texts:
         counts.update(split_words(text, tokenized))
-    symbols = _most_frequent(counts, room)
+    symbols = most_frequent(counts, room)
     return symbols, partial(_encode_words, _numbered(symbols), tokenized)
 
 
@@ -275,7 +275,7 @@ def _encode_subwords(processor: Any, unknown: int, line_end: int, text: str) -> 
     return np.insert(symbols, ends, line_end)
 
 
-def _most_frequent(counts: Counter[str], number: int) -> list[str]:
+def most_frequent(counts: Counter[str], number: int) -> list[str]:
     """The tokens of the largest counts, ties in alphabetical order."""
     return sorted(counts, key=lambda token: (-counts[token], token))[:number]
 

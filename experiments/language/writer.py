@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property, partial
 from typing import Any, NamedTuple
 
-import grain
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -119,9 +118,7 @@ class Writer:
             init=self.init,
             initial_carry=tuple,
             loss=self.loss,
-            train_batches=lambda part: data.iterate(
-                grain.MapDataset.source(_Endless(self, "train")), part, self.axes
-            ),
+            train_batches=lambda part: data.iterate(data.endless(self.drawn), part, self.axes),
             eval_batches=lambda split: map(
                 partial(self.batch, split), self.buckets[split].in_order()
             ),
@@ -137,6 +134,10 @@ class Writer:
         """The model's parameters."""
         batch = self.batch("train", self.buckets["train"].in_order()[0])
         return self.model.init(key, batch.inputs, batch.symbols[:-1])
+
+    def drawn(self, number: int) -> Batch:
+        """The training batch of a number, see `Buckets.draw`."""
+        return self.batch("train", self.buckets["train"].draw(number))
 
     def batch(self, split: str, draw: Draw) -> Batch:
         """The examples of a draw; those that are -1 have no symbols."""
@@ -212,19 +213,6 @@ class Writer:
 
         first = jnp.full(memory.mask.shape[0] // beams, mark.start, jnp.int32)
         return beam_search(step, state, first, mark.end, beams, options.longest, options.alpha)
-
-
-class _Endless:
-    """All batches of all epochs of a split, by their number."""
-
-    def __init__(self, writer: Writer, split: str) -> None:
-        self._writer, self._split = writer, split
-
-    def __len__(self) -> int:
-        return 2**40
-
-    def __getitem__(self, index: int) -> Batch:
-        return self._writer.batch(self._split, self._writer.buckets[self._split].draw(index))
 
 
 def text_inputs(texts: Sequence[np.ndarray], filler: int) -> Callable[[Draw], Text]:

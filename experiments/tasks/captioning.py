@@ -23,8 +23,15 @@ from experiments.language import images, nlvr, scenes, scores
 from experiments.language.attention import Memory
 from experiments.language.images import ImageEncoder
 from experiments.language.pictures import Captioned, plot_captions
+from experiments.language.samples import write_samples
 from experiments.language.scenes import Scene
-from experiments.language.vocabulary import Vocabulary, build, is_tokenized, split_words
+from experiments.language.vocabulary import (
+    Vocabulary,
+    build,
+    is_tokenized,
+    most_frequent,
+    split_words,
+)
 from experiments.language.writer import Examples, Writer, Written
 from experiments.task import Task
 
@@ -187,8 +194,7 @@ def baselines(splits: Mapping[str, Pictures], exact: bool) -> dict[str, dict[str
 
 def commonest(captions: Sequence[str], number: int) -> list[str]:
     """The captions of the largest counts, ties in alphabetical order."""
-    counts = Counter(captions)
-    return sorted(counts, key=lambda caption: (-counts[caption], caption))[:number]
+    return most_frequent(Counter(captions), number)
 
 
 def best_constant(captions: Sequence[str], references: Sequence[Sequence[str]]) -> str:
@@ -247,8 +253,7 @@ def sample(
         "".join(f"{line}\n" for line in (f"caption:   {w.text}", *(f"reference: {r}" for r in own)))
         for w, own in zip(written, references, strict=True)
     ]
-    (directory / "samples.txt").write_text("\n".join(blocks), encoding="utf-8")
-    print("\n".join(blocks))
+    write_samples(directory, blocks)
     if shown.ndim == 4:
         items = [
             lit(writer, image, own, text)

@@ -7,7 +7,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import grain
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -22,12 +21,11 @@ from experiments.language.corpora import sentences
 from experiments.language.gaps import GapModel
 from experiments.language.missing_lines import Lines, Puzzle, join, puzzles
 from experiments.language.ngrams import NGrams, perplexity
+from experiments.language.samples import write_samples
 from experiments.language.vocabulary import Vocabulary, build
 from experiments.task import Mean, Task
 
-TRAIN, VALID = 90, 95  # the splits' ends in hundredths of the lines; the test split is the rest
 LONGEST = 100  # words; what is longer counts as several lines
-BATCHES = 2**40  # more than any run draws
 GUESSES = (1, 5)
 RUNS, RUN_TEXTS = (2, 3), 300  # words that are hidden in a row, in so many texts
 PUZZLES = 400  # passages that lack a line
@@ -88,7 +86,7 @@ def cloze(config: ConfigDict) -> Task:
         config.model.dropout,
     )
     reader, train = Reader(model, known, config.task.beams), splits["train"]
-    batches = grain.MapDataset.range(BATCHES).map(lambda n: train.batch(train.buckets.draw(n)))
+    batches = data.endless(lambda number: train.batch(train.buckets.draw(number)))
 
     return Task(
         model=model,
@@ -115,7 +113,7 @@ def load(config: ConfigDict) -> tuple[str, dict[str, list[str]], int]:
     if not corpus.contiguous:
         return corpus.name, {split: sentences(text) for split, text in corpus.splits.items()}, 1
     lines = sentences("".join(corpus.splits.values()))
-    train, valid = len(lines) * TRAIN // 100, len(lines) * VALID // 100
+    train, valid = len(lines) * texts.TRAIN // 100, len(lines) * texts.VALID // 100
     splits = {"train": lines[:train], "valid": lines[train:valid], "test": lines[valid:]}
     if not all(splits.values()):
         raise ConfigError(
@@ -166,7 +164,7 @@ def loss(
     apply: Callable[..., Any] = model.apply
     read = apply(params, seen, batch.lengths, deterministic=key is None, rngs=rngs)
     there = jnp.arange(len(words))[:, None] < batch.lengths
-    nats = Mean.of(read.nats(words), there)
+    nats = Mean.of(read.nats(words, gaps.LOGITS), there)
     means = {"nats": nats}
     if key is None:
         rank = ranks(read.logits(), words)
@@ -285,5 +283,4 @@ def sample(
         for n in np.random.default_rng(seed).permutation(len(test.puzzles))[:SHOWN]:
             rule = reader.rule(params, test.puzzles)
             shown.append(missing_lines.show(rule, test.puzzles[n], known))
-    (directory / "samples.txt").write_text("\n".join(shown), encoding="utf-8")
-    print("\n".join(shown))
+    write_samples(directory, shown)

@@ -119,7 +119,8 @@ def loss(
     rngs = None if key is None else {"dropout": key}
     apply: Callable[..., Any] = partial(model.apply, method="read", rngs=rngs)
     carry, reading = apply(params, batch.inputs, state, deterministic=key is None)
-    nats, weights = reading.nats(jnp.asarray(batch.targets)), jnp.asarray(batch.weights)
+    nats = reading.following.nats(jnp.asarray(batch.targets))
+    weights = jnp.asarray(batch.weights)
     mean = Mean.of(nats, weights)
     characters = jnp.sum(weights * counts(batch.inputs, batch.targets))
     objective = mean.total / nats.size

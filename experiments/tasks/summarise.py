@@ -7,7 +7,6 @@ import re
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from ml_collections import ConfigDict
 
@@ -15,7 +14,6 @@ from experiments.config import ConfigError
 from experiments.language import corpora, pairs, scores
 from experiments.language.corpora import Documented, Pair
 from experiments.language.vocabulary import Vocabulary, build
-from experiments.language.writer import Writer
 from experiments.task import Task
 
 SENTENCE_END = re.compile(r"(?<=[.!?])\s")
@@ -49,7 +47,7 @@ def summarise(config: ConfigDict) -> Task:
         headline="rouge_l",
         score=lambda params, split: rate(writer.write(params, split), texts[split]),
         baselines=lambda: baselines(texts["test"]),
-        sample=partial(sample, writer, source, splits["test"]),
+        sample=partial(pairs.sample, writer, source, splits["test"], "summary"),
         facts=pairs.facts(splits) | target.facts() | {"padding": writer.buckets["train"].padding()},
     )
 
@@ -90,17 +88,3 @@ def baselines(test: Sequence[Documented]) -> dict[str, dict[str, float]]:
         both = [f"{name} {first}" for name, first in zip(names, firsts, strict=True)]
         found |= {"the name": rate(names, test), "the name and that sentence": rate(both, test)}
     return found
-
-
-def sample(
-    writer: Writer,
-    source: Vocabulary,
-    test: list[Pair],
-    params: Any,
-    key: Any,
-    directory: Path,
-    prompt: str | None = None,
-) -> None:
-    """Summarises test texts, or the prompt; writes samples.txt and attention.png."""
-    chosen = [Pair(prompt, "")] if prompt else test
-    pairs.show(writer, source, chosen, params, directory, "summary")

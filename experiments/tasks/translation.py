@@ -12,7 +12,7 @@ from ml_collections import ConfigDict
 from experiments.config import ConfigError
 from experiments.language import corpora, pairs, scores
 from experiments.language.corpora import Pair, Splits
-from experiments.language.vocabulary import Vocabulary, build
+from experiments.language.vocabulary import Vocabulary, build, most_frequent
 from experiments.language.writer import Writer
 from experiments.task import Task
 
@@ -37,7 +37,7 @@ def translation(config: ConfigDict) -> Task:
         headline="bleu",
         score=lambda params, split: judge(writer, splits[split], params, split),
         baselines=partial(baselines, splits),
-        sample=partial(sample, writer, source, splits["test"]),
+        sample=partial(pairs.sample, writer, source, splits["test"], "translation"),
         facts=pairs.facts(splits)
         | {
             "source_symbols": source.size,
@@ -78,23 +78,9 @@ def baselines(splits: Splits) -> dict[str, dict[str, float]]:
     test = splits["test"]
     references = [pair.target for pair in test]
     counts = Counter(word for pair in splits["train"] for word in pair.target.split())
-    frequent = max(sorted(counts), key=lambda word: counts[word])
+    (frequent,) = most_frequent(counts, 1)
     monotonous = [" ".join([frequent] * len(pair.source.split())) for pair in test]
     return {
         "the source itself": {"bleu": scores.bleu([pair.source for pair in test], references)[0]},
         f"{frequent!r} for every word": {"bleu": scores.bleu(monotonous, references)[0]},
     }
-
-
-def sample(
-    writer: Writer,
-    source: Vocabulary,
-    test: list[Pair],
-    params: Any,
-    key: Any,
-    directory: Path,
-    prompt: str | None = None,
-) -> None:
-    """Translates test sentences, or the prompt; writes samples.txt and attention.png."""
-    chosen = [Pair(prompt, "")] if prompt else test
-    pairs.show(writer, source, chosen, params, directory, "translation")
