@@ -45,7 +45,14 @@ def get_config() -> ConfigDict:
     config.optimizer.update(learning_rate=3e-3, schedule="cosine", warmup_steps=100)
     config.train.update(steps=3000, batch_size=64, eval_every=300, log_every=25)
     config.modes.tiny = {
-        "task": {"pictures": 30, "features": 8, "embedding": 8, "beams": 2, "buckets": 1},
+        "task": {
+            "pictures": 30,
+            "features": 8,
+            "embedding": 8,
+            "beams": 2,
+            "buckets": 1,
+            "longest": 16,
+        },
         "cell": {"hidden_size": 8},
         "optimizer": {"warmup_steps": 2},
         "train": {"steps": 6, "batch_size": 8, "eval_every": 3, "log_every": 3},

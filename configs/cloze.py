@@ -37,7 +37,7 @@ def get_config() -> ConfigDict:
     config.cell.hidden_size = 256
     config.model.dropout = 0.3
     config.optimizer.update(learning_rate=2e-3, schedule="cosine", warmup_steps=50)
-    config.train.update(steps=1000, batch_size=64, eval_every=250, log_every=25)
+    config.train.update(steps=1600, batch_size=64, eval_every=400, log_every=25)
     config.modes.tiny = {
         "task": {"vocabulary_size": 60, "embedding": 8, "buckets": 1, "beams": 2},
         "cell": {"hidden_size": 8},

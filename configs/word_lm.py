@@ -29,7 +29,7 @@ def get_config() -> ConfigDict:
     config.cell.hidden_size = 256
     config.model.update(dropout=0.3, variational_inputs=0.1, variational_recurrent=0.2)
     config.optimizer.update(learning_rate=2e-3, schedule="cosine", warmup_steps=100)
-    config.train.update(steps=2000, batch_size=32, eval_every=400, log_every=25)
+    config.train.update(steps=1500, batch_size=32, eval_every=300, log_every=25)
     config.modes.tiny.task = {"steps": 8, "embedding": 6, "vocabulary_size": 100}
     config.modes.full = {
         "task": {"embedding": 400, "ar": 1.0, "tar": 1.0},

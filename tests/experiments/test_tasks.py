@@ -117,8 +117,8 @@ def advance(config):
 
 
 @pytest.mark.parametrize("cell", sorted(lj.CELLS))
-def test_every_cell_learns_to_translate(cell, tmp_path):
-    assert all(advance(tiny("translation", tmp_path, **{"cell.name": cell})))
+def test_every_cell_learns_to_predict_characters(cell, tmp_path):
+    assert all(advance(tiny("char_lm", tmp_path, **{"cell.name": cell})))
 
 
 @pytest.mark.slow
