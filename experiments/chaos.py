@@ -24,10 +24,11 @@ import jax
 import numpy as np
 from absl import flags
 
-from experiments import checkpoints, command_line, tables
+from experiments import command_line, tables
 from experiments.config import ConfigError, read_json
-from experiments.step import abstract_state
 from experiments.task import identity
+from experiments.training import checkpoints
+from experiments.training.step import abstract_state
 
 KILLS = flags.DEFINE_integer("kills", 10, "How many kills.", lower_bound=1)
 CONFIG = flags.DEFINE_string("config", "configs/chaos.py", "What is trained.")

@@ -27,9 +27,9 @@ from experiments.config import (
     resolve,
 )
 from experiments.fields import TASK_FIELDS
-from experiments.loop import Diverged
 from experiments.task import Task
 from experiments.tasks import TASKS
+from experiments.training.loop import Diverged
 
 flags.disclaim_key_flags()  # --help shows these flags as the command's own
 

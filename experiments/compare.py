@@ -18,9 +18,9 @@ from ml_collections import ConfigDict
 import lstm_jax as lj
 from experiments import command_line, mesh, tables
 from experiments.config import ConfigError, choose
-from experiments.results import mean_text, parameter_count, write_json
 from experiments.train import train
-from experiments.workdir import open_workdir
+from experiments.training.results import mean_text, parameter_count, write_json
+from experiments.training.workdir import open_workdir
 
 Results = dict[str, dict[str, Any]]
 

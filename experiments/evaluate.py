@@ -14,8 +14,8 @@ from rich.table import Table
 
 from experiments import command_line
 from experiments.config import ConfigError, members
-from experiments.loop import load_best
-from experiments.step import add_scores, make_evaluate
+from experiments.training.loop import load_best
+from experiments.training.step import add_scores, make_evaluate
 
 SPLIT = flags.DEFINE_enum("split", "test", ["valid", "test"], "The split to evaluate on.")
 

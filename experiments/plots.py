@@ -13,7 +13,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 
-from experiments.results import read_metrics
+from experiments.training.results import read_metrics
 
 # Okabe & Ito's palette: distinct to color-blind readers, and in gray by the line styles.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")

@@ -16,9 +16,9 @@ from ml_collections import ConfigDict
 
 from experiments import command_line
 from experiments.config import ConfigError
-from experiments.loop import load_best
-from experiments.step import TrainState
 from experiments.task import Task
+from experiments.training.loop import load_best
+from experiments.training.step import TrainState
 
 OPTIONS = {
     "prompt": flags.DEFINE_string("prompt", None, "What the sample starts with."),

@@ -23,10 +23,10 @@ from ml_collections import ConfigDict
 
 from experiments import command_line, mesh
 from experiments.config import ConfigError, read_json
-from experiments.loop import fit
-from experiments.replay import replay
-from experiments.results import mean_text, read_results
-from experiments.workdir import open_workdir
+from experiments.training.loop import fit
+from experiments.training.replay import replay
+from experiments.training.results import mean_text, read_results
+from experiments.training.workdir import open_workdir
 
 PROFILE = flags.DEFINE_bool("profile", False, "Trace some steps, for Perfetto, into profile/.")
 

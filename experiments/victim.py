@@ -12,8 +12,8 @@ from absl import flags
 from ml_collections import ConfigDict
 
 from experiments import command_line
-from experiments.stopwatch import BUCKETS, EVENT
 from experiments.train import train
+from experiments.training.stopwatch import BUCKETS, EVENT
 
 PHASE = flags.DEFINE_enum("phase", None, BUCKETS, "The phase in which the run dies.")
 ENTRY = flags.DEFINE_integer("entry", 1, "At which time that it is entered.")

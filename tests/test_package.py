@@ -15,6 +15,12 @@ ROOT = Path(__file__).parents[1]
 VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
 LIBRARY = sorted((ROOT / "lstm_jax").rglob("*.py"))
 LAYERS = ["types", "cells", "recurrence", "nnx", "linen"]  # each may import those before it
+FOLDERS = {  # of the experiments, and those that each may import
+    "data": set(),
+    "training": {"data"},
+    "language": {"data"},
+    "tasks": {"data", "language"},
+}
 
 
 def imported(path):
@@ -45,6 +51,14 @@ def test_imports_go_one_way(path):
     own = layer(path.relative_to(ROOT / "lstm_jax").with_suffix("").parts)
     below = [layer(n.split(".")[1:]) for n in imported(path) if n.startswith("lstm_jax.")]
     assert own is None or max([0, *(place for place in below if place is not None)]) <= own
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_folders_of_the_experiments_import_one_way(folder):
+    files = sorted((ROOT / "experiments" / folder).glob("*.py"))
+    names = {n.split(".")[1] for f in files for n in imported(f) if n.startswith("experiments.")}
+    assert len(files) > 1
+    assert names & set(FOLDERS) <= FOLDERS[folder] | {folder}
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.py")), ids=lambda p: p.stem)

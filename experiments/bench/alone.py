@@ -80,9 +80,9 @@ def first_steps(layers: int) -> dict[str, Any]:
     from configs import char_lm
     from experiments.config import resolve
     from experiments.mesh import Part
-    from experiments.results import compilations
-    from experiments.step import init_state, make_train_step
     from experiments.tasks import TASKS
+    from experiments.training.results import compilations
+    from experiments.training.step import init_state, make_train_step
 
     config = char_lm.get_config()
     config.cell.layers = layers

@@ -8,13 +8,13 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from experiments import results
 from experiments.bench import devices, report
 from experiments.bench.contenders import missing
 from experiments.bench.problem import SEED
 from experiments.bench.settings import Settings, say
 from experiments.bench.suites import SUITES
 from experiments.bench.timing import LEAST_ROUNDS
+from experiments.training import results
 
 PACKAGES = ("torch", "dm-haiku", "equinox", "keras", "numpy")
 VARIABLES = ("OMP_", "GOMP_", "KMP_", "MKL_", "XLA_", "JAX_")

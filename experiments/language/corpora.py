@@ -13,9 +13,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from experiments import downloads, files
 from experiments.config import ConfigError, choose
-from experiments.downloads import DataSet
+from experiments.data import downloads, files
+from experiments.data.downloads import DataSet
 
 FIELD = "config.task.path"
 SPLITS = ("train", "valid", "test")
@@ -45,6 +45,16 @@ NAME_PARTS = re.compile(r"[._]+|(?<=[a-z])(?=[A-Z])")
 NAMED = ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 LEAST, MOST = 8, 60  # words of a body
 TRAIN, VALID = 90, 95  # the splits' ends in hundredths of the modules; the test split is the rest
+
+STDLIB_MODULES = """
+    abc argparse ast base64 bisect calendar code codecs codeop colorsys configparser contextlib
+    copy copyreg csv dataclasses datetime dis enum filecmp fileinput fnmatch fractions functools
+    getopt getpass glob graphlib gzip hashlib heapq hmac inspect keyword linecache numbers
+    opcode operator os pkgutil pprint queue quopri random reprlib runpy sched secrets selectors
+    shelve shlex shutil socket socketserver statistics string subprocess symtable tempfile
+    textwrap threading timeit tokenize traceback types typing uuid warnings wave weakref zipapp
+"""
+STDLIB_CAP = 2_000_000
 
 
 class Pair(NamedTuple):
@@ -138,6 +148,30 @@ def sentences(text: str) -> list[str]:
         ['to be', 'or not to be']
     """
     return list(filter(None, _lines(text)))
+
+
+def stdlib_text(modules: str = STDLIB_MODULES, cap: int = STDLIB_CAP) -> str:
+    """The sources of some modules of this Python's standard library, one after the other.
+
+    The modules exist in Python 3.11, 3.12 and 3.13; their text differs from version to version.
+
+    Args:
+        modules: names of modules that are single files, between blanks.
+        cap: the largest number of characters.
+
+    Raises:
+        ConfigError: if this Python came without its sources.
+    """
+    directory = Path(sysconfig.get_path("stdlib"))
+    text = ""
+    for name in modules.split():
+        path = directory / f"{name}.py"
+        if not path.is_file():
+            raise ConfigError(
+                f"this Python has no source file {path}; name a text with --config.task.path"
+            )
+        text += path.read_text(encoding="utf-8")
+    return text[:cap]
 
 
 def docstrings(directory: Path | None = None) -> dict[str, list[Documented]]:

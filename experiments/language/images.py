@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
-from experiments import files
+from experiments.data import files
 from experiments.language.scenes import SPLITS, Scene
 
 CELL = 8  # pixels of the side of a cell of the encoder's grid

@@ -16,9 +16,9 @@ from pathlib import Path
 
 import numpy as np
 
-from experiments import downloads, files
 from experiments.config import ConfigError
-from experiments.downloads import DataSet
+from experiments.data import downloads, files
+from experiments.data.downloads import DataSet
 from experiments.language.scenes import Scene
 
 FIELD = "config.data_dir"

@@ -10,8 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
-from experiments import data, downloads, files
 from experiments.config import ConfigError, choose
+from experiments.data import downloads, files
 from experiments.language import corpora
 from experiments.language.vocabulary import Vocabulary
 
@@ -60,7 +60,7 @@ def load(config: ConfigDict) -> Corpus:
         return Corpus(path.name, split_text(files.read_text(path, "config.task.path")))
     name = choose("task.text", config.task.text, ("stdlib", "shakespeare", "multi30k"))
     if name == "stdlib":
-        return Corpus("the Python standard library's sources", split_text(data.stdlib_text()))
+        return Corpus("the Python standard library's sources", split_text(corpora.stdlib_text()))
     if name == "multi30k":
         pairs = corpora.multi30k("en", "de", config.data_dir)
         splits = {split: "".join(f"{p.source}\n" for p in part) for split, part in pairs.items()}

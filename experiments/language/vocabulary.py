@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from experiments.config import ConfigError, choose
-from experiments.files import sha256
+from experiments.data.files import sha256
 
 UNKNOWN = "\N{REPLACEMENT CHARACTER}"
 MARKS = ("<start>", "<end>")

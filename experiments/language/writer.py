@@ -13,8 +13,9 @@ import optax
 from flax import linen as nn
 from ml_collections import ConfigDict
 
-from experiments import data, signals
+from experiments import signals
 from experiments.config import ConfigError, choose, make_network
+from experiments.data import batches
 from experiments.language.attention import ATTENTION
 from experiments.language.beam import Found, beam_search
 from experiments.language.buckets import Buckets, Draw, pad
@@ -118,7 +119,9 @@ class Writer:
             init=self.init,
             initial_carry=tuple,
             loss=self.loss,
-            train_batches=lambda part: data.iterate(data.endless(self.drawn), part, self.axes),
+            train_batches=lambda part: batches.iterate(
+                batches.endless(self.drawn), part, self.axes
+            ),
             eval_batches=lambda split: map(
                 partial(self.batch, split), self.buckets[split].in_order()
             ),

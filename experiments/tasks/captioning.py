@@ -17,8 +17,8 @@ from flax import linen as nn
 from ml_collections import ConfigDict
 from rich.progress import track
 
-from experiments import files
 from experiments.config import ConfigError, choose
+from experiments.data import files
 from experiments.language import images, nlvr, scenes, scores
 from experiments.language.attention import Memory
 from experiments.language.images import ImageEncoder

@@ -12,9 +12,9 @@ import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
-from experiments import data
 from experiments.config import ConfigError, make_network
-from experiments.files import sha256
+from experiments.data import batches
+from experiments.data.files import sha256
 from experiments.language import filling, gaps, missing_lines, texts
 from experiments.language.buckets import Buckets, Draw, pad
 from experiments.language.corpora import sentences
@@ -86,14 +86,14 @@ def cloze(config: ConfigDict) -> Task:
         config.model.dropout,
     )
     reader, train = Reader(model, known, config.task.beams), splits["train"]
-    batches = data.endless(lambda number: train.batch(train.buckets.draw(number)))
+    drawn = batches.endless(lambda number: train.batch(train.buckets.draw(number)))
 
     return Task(
         model=model,
         init=lambda key: model.init(key, jnp.zeros((1, 1), jnp.int32), jnp.ones(1, jnp.int32)),
         initial_carry=tuple,
         loss=partial(loss, model, config.task.hide),
-        train_batches=lambda part: data.iterate(batches, part, BATCH_AXES),
+        train_batches=lambda part: batches.iterate(drawn, part, BATCH_AXES),
         eval_batches=lambda split: map(splits[split].batch, splits[split].buckets.in_order()),
         metric="perplexity",
         higher_is_better=False,

@@ -13,14 +13,15 @@ import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
-from experiments import data, signals
+from experiments import signals
 from experiments.config import ConfigError, make_network
-from experiments.data import Window, Windows
+from experiments.data import batches
 from experiments.language import vocabulary
 from experiments.language.ngrams import NGrams
 from experiments.language.running_text import LanguageModel, sample
 from experiments.language.texts import Counts, encode, facts, load
 from experiments.language.vocabulary import Vocabulary
+from experiments.language.windows import Window, Windows
 from experiments.task import Mean, Task
 
 BATCH_AXES = Window._make((1, 1, 1, 0))
@@ -65,7 +66,7 @@ def language_model(config: ConfigDict) -> Task:
         init=lambda key: model.init(key, jnp.zeros((1, streams), jnp.int32), fresh()),
         initial_carry=fresh,
         loss=read,
-        train_batches=lambda part: data.iterate(
+        train_batches=lambda part: batches.iterate(
             grain.MapDataset.source(windows).repeat(), part, BATCH_AXES
         ),
         eval_batches=lambda split: in_order(symbols[split]),

@@ -15,8 +15,9 @@ import optax
 from flax import linen as nn
 from ml_collections import ConfigDict
 
-from experiments import data, downloads, files, matlab, midi
+from experiments import midi
 from experiments.config import ConfigError, make_network
+from experiments.data import batches, downloads, files, matlab
 from experiments.task import Mean, Task
 from lstm_jax.linen import Recurrent
 
@@ -81,7 +82,7 @@ def music(config: ConfigDict) -> Task:
         init=lambda key: model.init(key, jnp.zeros((1, 1, notes))),
         initial_carry=tuple,
         loss=partial(loss, model),
-        train_batches=lambda part: data.iterate(
+        train_batches=lambda part: batches.iterate(
             shuffled.batch(size, batch_fn=pad), part, BATCH_AXES
         ),
         eval_batches=lambda split: in_order(pieces[split], size),

@@ -12,8 +12,8 @@ from experiments import command_line
 from experiments.compare import cell_config, compare, markdown, matching_size, rows
 from experiments.config import ConfigError
 from experiments.evaluate import evaluate
-from experiments.loop import load_best
 from experiments.train import describe, train
+from experiments.training.loop import load_best
 from tests.experiments.conftest import toy_task
 
 

@@ -22,7 +22,7 @@ from experiments.config import (
     to_json,
 )
 from experiments.fields import FIELDS
-from experiments.results import write_json
+from experiments.training.results import write_json
 
 
 def test_the_users_word_comes_last():

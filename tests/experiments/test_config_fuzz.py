@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 from ml_collections import config_flags
 
 from configs import adding, captioning, char_lm, music, temporal_order, translation, word_lm
-from experiments import command_line, downloads
+from experiments import command_line
 from experiments.config import ConfigError, flatten, resolve
-from experiments.step import abstract_state
+from experiments.data import downloads
+from experiments.training.step import abstract_state
 
 ROOT = Path(__file__).parents[2]
 CONFIGS = {

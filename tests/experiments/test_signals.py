@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from experiments import signals
-from experiments.loop import fit, load_best
+from experiments.training.loop import fit, load_best
 from tests.experiments.command import Command, outcome
 from tests.experiments.conftest import toy_task
 

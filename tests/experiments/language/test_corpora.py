@@ -263,3 +263,13 @@ def test_the_standard_library_has_thousands_of_pairs():
         first, body = text.split("\n\n", 1)
         found = (name, " ".join(body.split()[:60]), " ".join(first.split()))
         assert found in splits[corpora.split_of(module.__name__)]
+
+
+def test_the_standard_library_gives_a_large_capped_text():
+    text = corpora.stdlib_text()
+    assert 1_500_000 < len(text) <= corpora.STDLIB_CAP
+    assert text.count("\ndef ") > 500
+    assert corpora.STDLIB_MODULES.split() == sorted(corpora.STDLIB_MODULES.split())
+    assert corpora.stdlib_text(cap=1000) == text[:1000]
+    with pytest.raises(ConfigError, match=r"no source file .*nothing_like_this\.py"):
+        corpora.stdlib_text(modules="abc nothing_like_this")

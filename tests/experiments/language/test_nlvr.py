@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from experiments.config import ConfigError
-from experiments.downloads import DataSet
+from experiments.data.downloads import DataSet
 from experiments.language import nlvr
 from experiments.language.scenes import Scene
 

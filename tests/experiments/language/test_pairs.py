@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from experiments.config import ConfigError
-from experiments.files import sha256
+from experiments.data.files import sha256
 from experiments.language import pairs
 from experiments.language.corpora import Pair
 from experiments.language.vocabulary import build

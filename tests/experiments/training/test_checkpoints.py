@@ -19,9 +19,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments import checkpoints as module
-from experiments.checkpoints import Checkpoints, read
 from experiments.config import ConfigError
+from experiments.training import checkpoints as module
+from experiments.training.checkpoints import Checkpoints, read
 
 CONFIG = {"train": {"steps": 9}, "cell": {"name": "lstm"}, "data_dir": None}
 

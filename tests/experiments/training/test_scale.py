@@ -12,11 +12,12 @@ import jax
 import numpy as np
 import pytest
 
-from experiments import checkpoints, command_line, signals
+from experiments import command_line, signals
 from experiments.config import read_json
-from experiments.results import read_metrics
-from experiments.step import abstract_state
 from experiments.task import identity
+from experiments.training import checkpoints
+from experiments.training.results import read_metrics
+from experiments.training.step import abstract_state
 from tests.experiments.command import Command, outcome
 
 pytestmark = pytest.mark.slow

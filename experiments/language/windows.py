@@ -1,72 +1,11 @@
-"""Where batches come from: the standard library's sources, texts as streams of windows."""
+"""A text as parallel streams, read in windows of equal length."""
 
 from __future__ import annotations
 
-import sysconfig
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any, NamedTuple
+from collections.abc import Iterator
+from typing import NamedTuple
 
-import grain
 import numpy as np
-
-from experiments.config import ConfigError
-from experiments.mesh import Part
-
-STDLIB_MODULES = """
-    abc argparse ast base64 bisect calendar code codecs codeop colorsys configparser contextlib
-    copy copyreg csv dataclasses datetime dis enum filecmp fileinput fnmatch fractions functools
-    getopt getpass glob graphlib gzip hashlib heapq hmac inspect keyword linecache numbers
-    opcode operator os pkgutil pprint queue quopri random reprlib runpy sched secrets selectors
-    shelve shlex shutil socket socketserver statistics string subprocess symtable tempfile
-    textwrap threading timeit tokenize traceback types typing uuid warnings wave weakref zipapp
-"""
-STDLIB_CAP = 2_000_000
-BATCHES = 2**40  # more than any run draws
-
-
-def stdlib_text(modules: str = STDLIB_MODULES, cap: int = STDLIB_CAP) -> str:
-    """The sources of some modules of this Python's standard library, one after the other.
-
-    The modules exist in Python 3.11, 3.12 and 3.13; their text differs from version to version.
-
-    Args:
-        modules: names of modules that are single files, between blanks.
-        cap: the largest number of characters.
-
-    Raises:
-        ConfigError: if this Python came without its sources.
-    """
-    directory = Path(sysconfig.get_path("stdlib"))
-    text = ""
-    for name in modules.split():
-        path = directory / f"{name}.py"
-        if not path.is_file():
-            raise ConfigError(
-                f"this Python has no source file {path}; name a text with --config.task.path"
-            )
-        text += path.read_text(encoding="utf-8")
-    return text[:cap]
-
-
-def endless(batch: Callable[[int], Any]) -> grain.MapDataset:
-    """The batches of all numbers from 0 on, each computed from its number when it is drawn."""
-    return grain.MapDataset.range(BATCHES).map(batch)
-
-
-def iterate(batches: grain.MapDataset, part: Part, axes: Any) -> grain.DatasetIterator:
-    """Iterates over a process's part of batches; its position can be saved and restored.
-
-    The position counts batches, so that any number of processes can go on from it. No threads
-    read ahead: with data in memory that would only take the processor's time.
-
-    Args:
-        batches: the whole batches.
-        part: the process's part of each.
-        axes: see `Task.batch_axes`.
-    """
-    data = batches.map(lambda batch: part.take(batch, axes)) if part.of > 1 else batches
-    return iter(data.to_iter_dataset(grain.ReadOptions(num_threads=0, prefetch_buffer_size=0)))
 
 
 class Window(NamedTuple):

@@ -26,7 +26,7 @@ from jax.experimental import multihost_utils
 from orbax.checkpoint import v1 as ocp
 
 from experiments.config import ConfigError, differences, first_line
-from experiments.files import sha256
+from experiments.data.files import sha256
 
 RECORD = "record.json"
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)

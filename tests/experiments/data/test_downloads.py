@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from experiments import downloads
 from experiments.config import ConfigError
-from experiments.downloads import DataSet
-from experiments.files import sha256
+from experiments.data import downloads
+from experiments.data.downloads import DataSet
+from experiments.data.files import sha256
 
 CONTENT = random.Random(5).randbytes(300_000)
 HALF = 200_000

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import jax
 
-from experiments.results import compile_seconds
+from experiments.training.results import compile_seconds
 
 BUCKETS = ("compile", "data", "step", "evaluation", "checkpoint")
 EVENT = "/lstm_jax/"  # with a bucket's name: what jax.monitoring tells its listeners

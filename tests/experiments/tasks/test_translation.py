@@ -10,8 +10,8 @@ from configs import translation as translation_config
 from experiments.config import ConfigError, resolve
 from experiments.language import scores
 from experiments.language.corpora import Pair
-from experiments.loop import fit
 from experiments.tasks.translation import baselines, judge, load, translation, vocabularies
+from experiments.training.loop import fit
 
 GERMAN = ["eins", "zwei", "drei", "vier", "fünf", "sechs", "sieben", "acht"]
 ENGLISH = ["one", "two", "three", "four", "five", "six", "seven", "eight"]

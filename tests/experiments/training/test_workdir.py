@@ -3,7 +3,7 @@
 import pytest
 
 from experiments.config import ConfigError, read_json
-from experiments.workdir import open_workdir
+from experiments.training.workdir import open_workdir
 
 
 def test_it_is_claimed_until_the_run_ends(config, tmp_path):

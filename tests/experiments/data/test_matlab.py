@@ -11,7 +11,7 @@ import pytest
 import scipy.io
 import scipy.sparse
 
-from experiments.matlab import read_cells
+from experiments.data.matlab import read_cells
 
 TYPES = ["i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "f4", "f8"]
 
@@ -108,7 +108,7 @@ def test_what_holds_no_numbers_is_refused(content, message):
 
 
 def test_what_unpacks_without_end_is_refused(monkeypatch):
-    monkeypatch.setattr("experiments.matlab.LARGEST", 1_000_000)
+    monkeypatch.setattr("experiments.data.matlab.LARGEST", 1_000_000)
     with pytest.raises(ValueError, match="more than 1000000 bytes"):
         read_cells(saved(compress=True, x=cell(np.zeros(1_000_001, np.uint8))))
     assert len(read_cells(saved(compress=True, x=cell(np.zeros(900_000, np.uint8))))["x"]) == 1

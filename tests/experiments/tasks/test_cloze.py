@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 
 from configs import cloze as cloze_config
-from experiments import files
 from experiments.config import ConfigError, resolve
+from experiments.data import files
 from experiments.language.ngrams import NGrams
 from experiments.mesh import Part
-from experiments.step import init_state, make_evaluate, make_train_step
 from experiments.tasks.cloze import cloze, cut, ranks
+from experiments.training.step import init_state, make_evaluate, make_train_step
 
 WORDS = ["the", "a", "cat", "dog", "mat", "hat", "sat", "ran", "on", "by", "big", "red"]
 TEXT = {"train": 270, "valid": 15, "test": 15}  # lines

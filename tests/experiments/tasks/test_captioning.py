@@ -13,9 +13,9 @@ from experiments.language import nlvr, scores
 from experiments.language.pictures import Captioned
 from experiments.language.scenes import Scene, scene
 from experiments.language.vocabulary import build
-from experiments.loop import fit
 from experiments.sample import sample
 from experiments.tasks.captioning import FeatureEncoder, Pictures, captioning
+from experiments.training.loop import fit
 
 tasks = importlib.import_module("experiments.tasks.captioning")  # the module, not its task
 COLORS = {"red": (200, 0, 0), "green": (0, 200, 0), "blue": (0, 0, 200)}

@@ -11,11 +11,12 @@ import pytest
 import scipy.io
 
 from configs import music as music_config
-from experiments import downloads, midi
+from experiments import midi
 from experiments.config import ConfigError, resolve
+from experiments.data import downloads
 from experiments.mesh import Part
-from experiments.step import init_state, make_evaluate, make_train_step
 from experiments.tasks.music import compose, load, marginal_nll, music, pad
+from experiments.training.step import init_state, make_evaluate, make_train_step
 
 SIZES = {"traindata": 11, "validdata": 5, "testdata": 6}
 NOTES = 8

@@ -15,12 +15,12 @@ import lstm_jax as lj
 from experiments import command_line
 from experiments.config import flatten, resolve
 from experiments.evaluate import evaluate
-from experiments.loop import fit
 from experiments.mesh import Part
 from experiments.sample import sample
-from experiments.step import init_state, make_train_step
 from experiments.tasks import TASKS
-from tests.experiments.test_resume import Interrupted
+from experiments.training.loop import fit
+from experiments.training.step import init_state, make_train_step
+from tests.experiments.training.test_resume import Interrupted
 
 WORDS = ["the", "cat", "sat", "on", "a", "mat", "and", "saw", "that", "fat", "rat", "eat"]
 SUFFIXES = {"translation": ("de", "en"), "summarise": ("body", "summary")}

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from scipy.io import wavfile
 
-from experiments import files
 from experiments.config import ConfigError
+from experiments.data import files
 
 SERIES = "date,OT,load\n2016-07-01 00:00:00,1.5,-2\n2016-07-01 01:00:00,2.5e1, 3\n\n"
 

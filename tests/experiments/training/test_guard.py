@@ -9,14 +9,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments.checkpoints import Checkpoints
 from experiments.config import ConfigError
-from experiments.guard import HISTORY
-from experiments.loop import Diverged, Trainer, fit
 from experiments.mesh import Part
-from experiments.replay import replay
-from experiments.results import read_metrics
-from experiments.step import SKIPPED, init_state, make_train_step
+from experiments.training.checkpoints import Checkpoints
+from experiments.training.guard import HISTORY
+from experiments.training.loop import Diverged, Trainer, fit
+from experiments.training.replay import replay
+from experiments.training.results import read_metrics
+from experiments.training.step import SKIPPED, init_state, make_train_step
 from tests.experiments.conftest import Positions, toy_task
 
 

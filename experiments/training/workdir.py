@@ -13,7 +13,7 @@ from ml_collections import ConfigDict
 
 from experiments import mesh
 from experiments.config import ConfigError, differences, read_json, to_json
-from experiments.results import write_json
+from experiments.training.results import write_json
 
 
 @contextmanager

@@ -12,8 +12,8 @@ from experiments.config import ConfigError, resolve
 from experiments.language import corpora
 from experiments.language.corpora import Documented, Pair
 from experiments.language.vocabulary import build
-from experiments.loop import fit
 from experiments.tasks.summarise import as_pair, baselines, cut, load, rate, summarise
+from experiments.training.loop import fit
 
 WORDS = ["queue", "item", "file", "line", "read", "the", "of", "a", "wait", "lock"]
 COUNTS = {"train": 60, "valid": 8, "test": 9}

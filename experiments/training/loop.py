@@ -14,10 +14,12 @@ import numpy as np
 from absl import logging
 from ml_collections import ConfigDict
 
-from experiments import checkpoints, mesh, replay, results, signals
-from experiments.checkpoints import Checkpoints
-from experiments.progress import Progress
-from experiments.step import (
+from experiments import mesh, signals
+from experiments.task import Task, identity
+from experiments.training import checkpoints, replay, results
+from experiments.training.checkpoints import Checkpoints
+from experiments.training.progress import Progress
+from experiments.training.step import (
     SKIPPED,
     Means,
     TrainState,
@@ -30,9 +32,8 @@ from experiments.step import (
     make_train_step,
     total,
 )
-from experiments.stopwatch import Stopwatch
-from experiments.summary import summarize
-from experiments.task import Task, identity
+from experiments.training.stopwatch import Stopwatch
+from experiments.training.summary import summarize
 
 
 class Diverged(ArithmeticError):

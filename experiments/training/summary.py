@@ -8,10 +8,10 @@ from typing import Any
 import jax
 from ml_collections import ConfigDict
 
-from experiments import results
 from experiments.config import learning_rates, members, to_json
-from experiments.step import TrainState
 from experiments.task import Task
+from experiments.training import results
+from experiments.training.step import TrainState
 
 
 def summarize(

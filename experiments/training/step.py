@@ -18,9 +18,10 @@ import numpy as np
 import optax
 from ml_collections import ConfigDict
 
-from experiments import guard, mesh, signals
+from experiments import mesh, signals
 from experiments.config import make_optimizer, members
 from experiments.task import Batch, Mean, Task
+from experiments.training import guard
 
 Means = dict[str, Mean]
 SKIPPED = "skipped_steps"  # among the means: how many steps were not taken
@@ -97,8 +98,8 @@ def make_train_step(
     """`train_step(state, batch) -> (state, means)` for all members; it donates the state.
 
     One step of one member: g = clip(dL/dp), p' = p + learning_rate * optimizer(g). A step that
-    would do harm (`experiments.guard`) changes nothing but the count of such steps, and adds
-    nothing to the means.
+    would do harm (`experiments.training.guard`) changes nothing but the count of such steps, and
+    adds nothing to the means.
     """
     optimizer = guard.guarded(make_optimizer(config))
 

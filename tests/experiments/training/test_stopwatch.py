@@ -9,9 +9,9 @@ from pathlib import Path
 import jax
 import pytest
 
-from experiments import stopwatch
-from experiments.loop import fit
-from experiments.stopwatch import BUCKETS, Stopwatch
+from experiments.training import stopwatch
+from experiments.training.loop import fit
+from experiments.training.stopwatch import BUCKETS, Stopwatch
 from tests.experiments.conftest import toy_task
 
 
@@ -67,7 +67,7 @@ def test_a_run_reports_where_its_time_went(config, tmp_path):
 def test_a_profile_opens_in_perfetto(tmp_path):
     line = [sys.executable, "-m", "experiments.train", "--config=configs/temporal_order.py"]
     line += ["--config.mode=tiny", "--profile", f"--workdir={tmp_path}"]
-    root = Path(__file__).parents[2]
+    root = Path(__file__).parents[3]
     done = subprocess.run(line, cwd=root, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert f"ui.perfetto.dev: {tmp_path / 'profile'}" in done.stdout

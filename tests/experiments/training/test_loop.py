@@ -12,10 +12,11 @@ import optax
 import pytest
 
 from experiments.config import ConfigError
-from experiments.loop import fit, load_best
 from experiments.mesh import Part
-from experiments.results import Recorder, mean_text, read_metrics, read_results, write_json
-from experiments.step import (
+from experiments.task import Mean
+from experiments.training.loop import fit, load_best
+from experiments.training.results import Recorder, mean_text, read_metrics, read_results, write_json
+from experiments.training.step import (
     divide,
     init_state,
     make_evaluate,
@@ -23,7 +24,6 @@ from experiments.step import (
     make_train_step,
     total,
 )
-from experiments.task import Mean
 from tests.experiments.conftest import batch_of, toy_task
 
 

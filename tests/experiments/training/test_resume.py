@@ -8,8 +8,8 @@ import pytest
 
 from configs import char_lm as char_lm_config
 from experiments.config import resolve
-from experiments.loop import fit, load_best
 from experiments.tasks.language_model import language_model
+from experiments.training.loop import fit, load_best
 
 
 class Interrupted:

@@ -14,16 +14,18 @@ import pytest
 import lstm_jax as lj
 from configs import char_lm as char_lm_config
 from configs import word_lm as word_lm_config
-from experiments import data, files
 from experiments.config import ConfigError, resolve
+from experiments.data import files
 from experiments.language import running_text
+from experiments.language.corpora import stdlib_text
 from experiments.language.ngrams import NGrams
 from experiments.language.running_text import LanguageModel, generate
 from experiments.language.texts import LINE_END, Counts, load
 from experiments.language.vocabulary import LEVELS, build
+from experiments.language.windows import Windows
 from experiments.mesh import Part
-from experiments.step import init_state, make_evaluate, make_train_step
 from experiments.tasks.language_model import language_model, loss, summarize
+from experiments.training.step import init_state, make_evaluate, make_train_step
 
 WORDS = ["the", "cat", "sat", "on", "a", "mat", "and", "saw", "that", "fat", "rat", "eat"]
 
@@ -78,7 +80,7 @@ def test_windows_with_carried_states_are_one_long_reading(cell, streams, warm_up
     read = jax.jit(model.apply)
 
     total, carry = 0.0, jax.tree.map(lambda s: s + 7.0, cell.initial_state(streams))
-    for window in data.Windows(symbols, streams, 20, warm_up):
+    for window in Windows(symbols, streams, 20, warm_up):
         carry, means = advance(carry, window)[1]
         total += float(means["nats_per_character"].total)
 
@@ -377,7 +379,7 @@ def test_the_standard_library_is_the_default_text():
     config = char_lm_config.get_config()
     config.mode = "tiny"
     facts = language_model(resolve(config)).facts
-    assert facts["sha256"] == files.sha256(data.stdlib_text().encode())
+    assert facts["sha256"] == files.sha256(stdlib_text().encode())
     assert json.loads(json.dumps(facts)) == facts
 
 

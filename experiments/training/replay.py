@@ -11,12 +11,13 @@ import numpy as np
 import optax
 from ml_collections import ConfigDict
 
-from experiments import checkpoints, mesh
-from experiments.checkpoints import Checkpoints
+from experiments import mesh
 from experiments.config import ConfigError, members
-from experiments.results import write_json
-from experiments.step import TrainState, abstract_state, gradient
 from experiments.task import Batch, Task, identity
+from experiments.training import checkpoints
+from experiments.training.checkpoints import Checkpoints
+from experiments.training.results import write_json
+from experiments.training.step import TrainState, abstract_state, gradient
 
 
 def record(

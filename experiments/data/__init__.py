@@ -1,0 +1,1 @@
+"""What tasks read: files, downloads, and batches whose position can be saved."""
