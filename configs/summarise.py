@@ -26,7 +26,7 @@ def get_config() -> ConfigDict:
             "path": placeholder(str),  # a directory of parallel files instead of docstrings
             "level": "subword",  # character, ngram, subword or word
             "vocabulary_size": 2000,  # symbols of both sides
-            "embedding": 96,
+            "embedding": 128,
             "attention": "luong",  # none, bahdanau or luong
             "pointer": True,  # copies from where attention looks
             "bidirectional": True,  # the encoder
@@ -38,12 +38,12 @@ def get_config() -> ConfigDict:
             "longest_source": 100,  # symbols that are read, those beyond are not
         }
     )
-    config.cell.hidden_size = 128
-    config.model.dropout = 0.4
+    config.cell.hidden_size = 192
+    config.model.dropout = 0.35
     config.optimizer.update(
-        name="adamw", learning_rate=3e-3, schedule="linear", warmup_steps=50, weight_decay=0.01
+        name="adamw", learning_rate=4e-3, schedule="linear", warmup_steps=50, weight_decay=0.01
     )
-    config.train.update(steps=1500, batch_size=32, eval_every=150, patience=4, log_every=25)
+    config.train.update(steps=1800, batch_size=32, eval_every=200, patience=5, log_every=25)
     config.modes.tiny = {
         "task": {
             "vocabulary_size": 300,
