@@ -9,6 +9,7 @@ import numpy as np
 
 from experiments import signals
 from experiments.language.buckets import pad
+from experiments.language.ngrams import NGrams
 from experiments.language.vocabulary import Vocabulary
 
 CANDIDATES = 10
@@ -109,6 +110,15 @@ def by_context(nats: Nats, known: Vocabulary, widths: Widths, puzzle: Puzzle) ->
 def by_words(log_probabilities: np.ndarray, puzzle: Puzzle) -> np.ndarray:
     """The summed log-probabilities [V] of each candidate's own words [10]."""
     return np.array([log_probabilities[line].sum() for line in puzzle.candidates])
+
+
+def by_ngrams(model: NGrams, known: Vocabulary, puzzle: Puzzle) -> np.ndarray:
+    """log p(the passage filled with c) − log p(c) of each candidate c, by an n-gram model [10]."""
+    together = [
+        model.log_probability(join(puzzle.filled(k), known)).sum() for k in range(CANDIDATES)
+    ]
+    alone = [model.log_probability(line).sum() for line in puzzle.candidates]
+    return np.array(together) - alone
 
 
 def widths(puzzles: Sequence[Puzzle]) -> Widths:

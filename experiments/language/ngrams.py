@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+from scipy.special import logsumexp
 
 FALLBACK = np.array([0.5, 1.0, 1.5])  # discounts where the counts of counts give none
+ORDERS = range(2, 9)  # that `fit_best` tries
 
 
 class Level(NamedTuple):
@@ -85,9 +87,30 @@ class NGrams(NamedTuple):
         Raises:
             ValueError: if a token is not in the vocabulary.
         """
-        tokens, histories = _rows([sequence], len(self.levels), self.vocabulary_size)
-        probability = np.full(len(tokens), 1 / self.vocabulary_size)
-        context = np.zeros_like(tokens)
+        return self._after(*_rows([sequence], len(self.levels), self.vocabulary_size))
+
+    def log_probability_around(self, sequence: np.ndarray) -> np.ndarray:
+        """The natural logarithm of every token's probability in each place [N, V].
+
+            p(w | all others) ∝ Π_k p(x_{i+k} | the tokens before it), with x_i = w
+
+        k goes from 0 to order − 1, as far as the sequence does.
+        """
+        order, every = len(self.levels), np.arange(self.vocabulary_size)
+        stream = np.concatenate([np.full(order - 1, self.vocabulary_size), sequence])
+        found = []
+        for place in range(order - 1, len(stream)):
+            near = range(place - order + 1, min(place + order, len(stream)))
+            tokens = [every if at == place else stream[at : at + 1] for at in near]
+            windows = [tokens[k : k + order] for k in range(len(tokens) - order + 1)]
+            odds = sum(self._after(window[-1], window[-2::-1]) for window in windows)
+            found.append(odds - logsumexp(odds))
+        return np.stack(found)
+
+    def _after(self, tokens: np.ndarray, histories: Sequence[np.ndarray]) -> np.ndarray:
+        """log p of tokens after histories, the latest first; of shapes that broadcast."""
+        probability = np.array(1 / self.vocabulary_size)
+        context = np.zeros(1, np.int64)
         for level, oldest in zip(self.levels, [context, *histories], strict=True):
             context = _find(level.contexts, _key(context, oldest, self.vocabulary_size))
             gram = _find(level.grams, _key(context, tokens, self.vocabulary_size))
@@ -95,6 +118,19 @@ class NGrams(NamedTuple):
             interpolated = share + level.backoffs[context] * probability
             probability = np.where(context >= 0, interpolated, probability)
         return np.log(probability)
+
+
+def fit_best(
+    train: Sequence[np.ndarray], valid: Sequence[np.ndarray], vocabulary_size: int
+) -> NGrams:
+    """The model of the first of ORDERS that the next one does not better on `valid`."""
+    models = (NGrams.fit(train, order, vocabulary_size) for order in ORDERS)
+    best = next(models)
+    for longer in models:
+        if perplexity(longer, valid) >= perplexity(best, valid):
+            break
+        best = longer
+    return best
 
 
 def perplexity(model: NGrams, sequences: Sequence[np.ndarray]) -> float:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from itertools import zip_longest
 
+import numpy as np
 from sacrebleu.metrics import BLEU
 
 
@@ -34,8 +36,8 @@ def bleu(hypotheses: Sequence[str], references: Sequence[str | Sequence[str]]) -
     return score, str(metric.get_signature())
 
 
-def rouge_l(hypotheses: Sequence[str], references: Sequence[str]) -> float:
-    """The mean ROUGE-L F1, times 100.
+def rouge_l(hypotheses: Sequence[str], references: Sequence[str]) -> tuple[float, float]:
+    """The mean ROUGE-L F1 of texts and its standard error, times 100.
 
         F1 = 2PR/(P + R), P = LCS/|hypothesis|, R = LCS/|reference|
 
@@ -54,7 +56,8 @@ def rouge_l(hypotheses: Sequence[str], references: Sequence[str]) -> float:
     _check(hypotheses, references)
     score = RougeScorer(["rougeL"]).score
     pairs = zip(references, hypotheses, strict=True)
-    return 100 * sum(score(*pair)["rougeL"].fmeasure for pair in pairs) / len(references)
+    values = [100 * score(*pair)["rougeL"].fmeasure for pair in pairs]
+    return float(np.mean(values)), float(np.std(values) / math.sqrt(max(len(values) - 1, 1)))
 
 
 def exact_match(hypotheses: Sequence[str], references: Sequence[str]) -> float:

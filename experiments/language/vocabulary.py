@@ -36,6 +36,7 @@ class Vocabulary:
         symbols: the text of each token.
         encoder: a text's symbols [N], those that it does not know as `unknown`.
         marks: whether there are the marks start and end.
+        tokenized: see `split_words`; of no use to other levels than words.
 
     Example:
         >>> vocabulary = build("character", ["banana"], size=0, marks=False)
@@ -47,6 +48,7 @@ class Vocabulary:
     symbols: tuple[str, ...]
     encoder: Callable[[str], np.ndarray]
     marks: bool
+    tokenized: bool = True
 
     @property
     def unknown(self) -> int:
@@ -88,9 +90,11 @@ class Vocabulary:
         """The text of some symbols; marks are left out, the unknown symbol is U+FFFD."""
         known = (*self.symbols, UNKNOWN)
         texts = [known[symbol] for symbol in ids if symbol < len(known)]
-        if self.level != "word":
-            return "".join(texts)
-        return " ".join(texts).replace(" \n", "\n").replace("\n ", "\n")
+        return join_words(texts) if self.level == "word" else "".join(texts)
+
+    def spell(self, text: str) -> str:
+        """A text as `decode` writes it: words with one blank between them, or the text itself."""
+        return join_words(split_words(text, self.tokenized)) if self.level == "word" else text
 
     def tokens(self, ids: Sequence[int] | np.ndarray) -> list[str]:
         """Each symbol's own text; marks as <start> and <end>."""
@@ -137,7 +141,7 @@ def build(level: str, texts: Iterable[str], size: int, marks: bool) -> Vocabular
             f" least {least}"
         )
     symbols, encoder = make(texts, size - reserved(marks))
-    return Vocabulary(level, tuple(symbols), encoder, marks)
+    return Vocabulary(level, tuple(symbols), encoder, marks, is_tokenized(texts))
 
 
 def reserved(marks: bool) -> int:
@@ -156,6 +160,11 @@ def split_words(text: str, tokenized: bool) -> list[str]:
         ["I'll", 'go', ',', 'now']
     """
     return (CHUNKS if tokenized else WORDS).findall(text)
+
+
+def join_words(words: Iterable[str]) -> str:
+    """Words with one blank between two of them, but none at line ends."""
+    return " ".join(words).replace(" \n", "\n").replace("\n ", "\n")
 
 
 def is_tokenized(texts: Iterable[str]) -> bool:

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
+from experiments import signals
 from experiments.config import ConfigError, make_network
 from experiments.data import batches
 from experiments.data.files import sha256
@@ -30,7 +31,7 @@ GUESSES = (1, 5)
 RUNS, RUN_TEXTS = (2, 3), 300  # words that are hidden in a row, in so many texts
 PUZZLES = 400  # passages that lack a line
 SHOWN = 4  # examples of each kind in a sample
-ORDER = 3  # of the Kneser-Ney baseline
+ORDER = 3  # of the Kneser-Ney baselines
 
 
 class Batch(NamedTuple):
@@ -198,6 +199,7 @@ def facts(
         found[f"{split}_examples"] = len(own.words)
         found[f"{split}_words"] = len(words)
         found[f"{split}_unknown_share"] = float(np.mean(words == known.unknown))
+        found[f"{split}_missing_lines"] = len(own.puzzles)
     return found
 
 
@@ -232,23 +234,37 @@ def score(reader: Reader, splits: dict[str, Examples], params: Any, split: str) 
 
 
 def baselines(known: Vocabulary, splits: dict[str, Examples]) -> dict[str, dict[str, float]]:
-    """What counting words reaches on the test split, and chance."""
+    """What counting n-grams reaches on the test split, knowing what the model knows, and chance."""
     size, train, test = known.unknown + 1, splits["train"].words, splits["test"]
     unigram, trigram = (NGrams.fit(train, order, size) for order in (1, ORDER))
-    odds, words = unigram.log_probability(np.arange(size)), np.concatenate(test.words)
-    likeliest = np.argsort(-odds[: known.unknown], kind="stable")
+    before, both = (f"Kneser-Ney {ORDER}-gram, {side}" for side in ("words before", "both sides"))
     found = {
-        "unigram": {
-            "perplexity": perplexity(unigram, test.words),
-            **{f"top{k}": float(np.isin(words, likeliest[:k]).mean()) for k in GUESSES},
-        },
-        f"Kneser-Ney {ORDER}-gram": {"perplexity": perplexity(trigram, test.words)},
+        "unigram": guess(unigram, test.words),
+        before: {"perplexity": perplexity(trigram, test.words)},
+        both: guess(trigram, test.words),
     }
     if test.puzzles:
-        rule = partial(missing_lines.by_words, odds)
-        found["unigram"]["missing_line_accuracy"] = missing_lines.accuracy(rule, test.puzzles)
+        odds = unigram.log_probability(np.arange(size))
+        by_words = partial(missing_lines.by_words, odds)
+        by_ngrams = partial(missing_lines.by_ngrams, trigram, known)
+        found["unigram"]["missing_line_accuracy"] = missing_lines.accuracy(by_words, test.puzzles)
+        found[both]["missing_line_accuracy"] = missing_lines.accuracy(by_ngrams, test.puzzles)
         found["chance"] = {"missing_line_accuracy": 1 / missing_lines.CANDIDATES}
     return found
+
+
+def guess(model: NGrams, words: list[np.ndarray]) -> dict[str, float]:
+    """An n-gram model's perplexity of each word given all others, and the shares of its guesses."""
+    nats, above = [], []
+    for text in words:
+        signals.check()
+        odds = model.log_probability_around(text)
+        right = odds[np.arange(len(text)), text]
+        likelier = (odds[:, :-1] > right[:, None]).sum(axis=1)
+        above.append(np.where(text == model.vocabulary_size - 1, max(GUESSES), likelier))
+        nats.append(-right)
+    found = {f"top{k}": float(np.mean(np.concatenate(above) < k)) for k in GUESSES}
+    return {"perplexity": float(np.exp(np.concatenate(nats).mean())), **found}
 
 
 def sample(

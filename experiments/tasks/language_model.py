@@ -17,7 +17,7 @@ from experiments import signals
 from experiments.config import ConfigError, make_network
 from experiments.data import batches
 from experiments.language import vocabulary
-from experiments.language.ngrams import NGrams
+from experiments.language.ngrams import NGrams, fit_best
 from experiments.language.running_text import LanguageModel, sample
 from experiments.language.texts import Counts, encode, facts, load
 from experiments.language.vocabulary import Vocabulary
@@ -25,7 +25,6 @@ from experiments.language.windows import Window, Windows
 from experiments.task import Mean, Task
 
 BATCH_AXES = Window._make((1, 1, 1, 0))
-ORDERS = {"character": 6, "ngram": 4, "subword": 3, "word": 3}  # of the Kneser-Ney baseline
 
 
 def language_model(config: ConfigDict) -> Task:
@@ -37,9 +36,10 @@ def language_model(config: ConfigDict) -> Task:
     `config.task.restart` windows a stream starts afresh, as a reader of a new text does. Evaluation
     always carries the state on, and predicts every symbol of a split but its first exactly once.
 
-    Bits per character compare models of all levels: they are the bits of all symbols over the
-    characters of their text. But a word that the vocabulary lacks is one symbol and one character,
-    which nothing spells out: the facts say what share of each split such symbols are.
+    Bits per character are the bits of all symbols over the characters that they decode to. They
+    compare models of all levels but words, which decode with one blank between two of them: a
+    text's other blanks are neither predicted nor counted, and a word that the vocabulary lacks
+    counts as one character. The facts say what share of each split such words are.
 
     Raises:
         ConfigError: if there is no such text, or it is too short to be split.
@@ -174,11 +174,15 @@ def baselines(
     known: Vocabulary, counts: Counts, symbols: dict[str, np.ndarray]
 ) -> dict[str, dict[str, float]]:
     """What counting n-grams reaches on the test split."""
-    test, highest = symbols["test"], ORDERS[known.level]
+    train, valid, test = (symbols[split] for split in ("train", "valid", "test"))
     characters = float(np.sum(counts(test[:-1], test[1:])))
+    best = fit_best([train], [valid], known.size)
+    models = {
+        "unigram": NGrams.fit([train], 1, known.size),
+        f"Kneser-Ney {len(best.levels)}-gram": best,
+    }
     found = {}
-    for name, order in [("unigram", 1), (f"Kneser-Ney {highest}-gram", highest)]:
-        model = NGrams.fit([symbols["train"]], order, known.size)
+    for name, model in models.items():
         nats = -model.log_probability(test)[1:]
         means = {
             "nats_per_character": nats.sum() / characters,

@@ -45,8 +45,8 @@ def summarise(config: ConfigDict) -> Task:
     writer = pairs.pair_writer(config, splits, source, target, used.pointer)
     return writer.task(
         headline="rouge_l",
-        score=lambda params, split: rate(writer.write(params, split), texts[split]),
-        baselines=lambda: baselines(texts["test"]),
+        score=lambda params, split: rate(writer.write(params, split), texts[split], target),
+        baselines=lambda: baselines(texts["test"], target),
         sample=partial(pairs.sample, writer, source, splits["test"], "summary"),
         facts=pairs.facts(splits) | target.facts() | {"padding": writer.buckets["train"].padding()},
     )
@@ -70,21 +70,27 @@ def cut(vocabulary: Vocabulary, longest: int) -> Vocabulary:
     return dataclasses.replace(vocabulary, encoder=lambda text: vocabulary.encoder(text)[:longest])
 
 
-def rate(summaries: Sequence[str], texts: Sequence[Documented]) -> dict[str, float]:
-    """How near summaries come to those of the texts."""
-    references = [text.summary for text in texts]
+def rate(
+    summaries: Sequence[str], texts: Sequence[Documented], vocabulary: Vocabulary
+) -> dict[str, float]:
+    """How near summaries come to those of the texts, all as the vocabulary spells them."""
+    written = list(map(vocabulary.spell, summaries))
+    references = [vocabulary.spell(text.summary) for text in texts]
+    rouge_l, error = scores.rouge_l(written, references)
     return {
-        "rouge_l": scores.rouge_l(summaries, references),
-        "exact_match": scores.exact_match(summaries, references),
+        "rouge_l": rouge_l,
+        "rouge_l_standard_error": error,
+        "exact_match": scores.exact_match(written, references),
     }
 
 
-def baselines(test: Sequence[Documented]) -> dict[str, dict[str, float]]:
+def baselines(test: Sequence[Documented], vocabulary: Vocabulary) -> dict[str, dict[str, float]]:
     """What comes of taking over the body's first sentence, or the name, or both."""
     firsts = [SENTENCE_END.split(text.body, maxsplit=1)[0] for text in test]
-    found = {"the body's first sentence": rate(firsts, test)}
+    found = {"the body's first sentence": rate(firsts, test, vocabulary)}
     if all(text.name for text in test):
         names = [text.name for text in test]
         both = [f"{name} {first}" for name, first in zip(names, firsts, strict=True)]
-        found |= {"the name": rate(names, test), "the name and that sentence": rate(both, test)}
+        found["the name"] = rate(names, test, vocabulary)
+        found["the name and that sentence"] = rate(both, test, vocabulary)
     return found

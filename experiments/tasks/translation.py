@@ -36,7 +36,7 @@ def translation(config: ConfigDict) -> Task:
     return writer.task(
         headline="bleu",
         score=lambda params, split: judge(writer, splits[split], params, split),
-        baselines=partial(baselines, splits),
+        baselines=partial(baselines, splits, target),
         sample=partial(pairs.sample, writer, source, splits["test"], "translation"),
         facts=pairs.facts(splits)
         | {
@@ -70,17 +70,19 @@ def vocabularies(config: ConfigDict, train: list[Pair]) -> tuple[Vocabulary, Voc
 def judge(writer: Writer, split: list[Pair], params: Any, name: str) -> dict[str, float]:
     """The BLEU of a split's translations."""
     texts = writer.write(params, name)
-    return {"bleu": scores.bleu(texts, [pair.target for pair in split])[0]}
+    references = [writer.vocabulary.spell(pair.target) for pair in split]
+    return {"bleu": scores.bleu(texts, references)[0]}
 
 
-def baselines(splits: Splits) -> dict[str, dict[str, float]]:
+def baselines(splits: Splits, target: Vocabulary) -> dict[str, dict[str, float]]:
     """What comes of copying the sentence, and of the most frequent target word in its length."""
     test = splits["test"]
-    references = [pair.target for pair in test]
-    counts = Counter(word for pair in splits["train"] for word in pair.target.split())
+    sources = [target.spell(pair.source) for pair in test]
+    references = [target.spell(pair.target) for pair in test]
+    counts = Counter(word for pair in splits["train"] for word in target.spell(pair.target).split())
     (frequent,) = most_frequent(counts, 1)
-    monotonous = [" ".join([frequent] * len(pair.source.split())) for pair in test]
+    monotonous = [" ".join([frequent] * len(source.split())) for source in sources]
     return {
-        "the source itself": {"bleu": scores.bleu([pair.source for pair in test], references)[0]},
+        "the source itself": {"bleu": scores.bleu(sources, references)[0]},
         f"{frequent!r} for every word": {"bleu": scores.bleu(monotonous, references)[0]},
     }

@@ -11,12 +11,14 @@ from experiments.language.missing_lines import (
     Puzzle,
     accuracy,
     by_context,
+    by_ngrams,
     by_words,
     join,
     puzzles,
     show,
     widths,
 )
+from experiments.language.ngrams import NGrams
 from experiments.language.vocabulary import build
 
 KNOWN = build("word", ["a b c\nd e f\na a"], 20, marks=True)
@@ -103,6 +105,21 @@ def test_the_rule_of_words_adds_their_log_probabilities():
     puzzle = Puzzle([], lines, [], 0)
     expected = [sum(odds[word] for word in line.tolist()) for line in lines]
     np.testing.assert_allclose(by_words(odds, puzzle), expected)
+
+
+def test_the_rule_of_ngrams_asks_how_much_likelier_a_line_is_in_its_passage():
+    """After "a" comes "b", so the line "b" gains most; the twin walks the passage by hand."""
+    lines = [KNOWN.encode(f"{one} {other}") for one, other in ["ab", "bc", "ab", "ba", "cd"] * 8]
+    model = NGrams.fit([join([line, line[:1]], KNOWN) for line in lines], 2, KNOWN.size)
+    for puzzle in puzzles(random_passages(), 5, 4):
+        scores = by_ngrams(model, KNOWN, puzzle)
+        for k, line in enumerate(puzzle.candidates):
+            whole = np.concatenate(
+                [part for own in puzzle.filled(k) for part in (KNOWN.encode("\n"), own)]
+            )[1:]
+            expected = model.log_probability(whole).sum() - model.log_probability(line).sum()
+            assert scores[k] == pytest.approx(expected)
+        assert np.ptp(scores) > 0
 
 
 def test_the_rule_of_context_compares_the_filled_passage_with_the_line_alone():

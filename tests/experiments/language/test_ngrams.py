@@ -8,7 +8,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from experiments.language.ngrams import NGrams, perplexity
+from experiments.language.ngrams import NGrams, fit_best, perplexity
 
 SIZE = 6
 
@@ -103,6 +103,34 @@ def test_contexts_do_not_cross_the_start_of_a_sequence():
     read = np.array([0, 1, 2, 3])
     assert model.log_probability(read)[3] < math.log(0.3) < joined.log_probability(read)[3]
     assert model.log_probability(np.array([3]))[0] > math.log(0.3)
+
+
+@pytest.mark.parametrize("order", [1, 2, 3, 4])
+def test_a_token_given_all_others_is_its_share_of_the_whole(order):
+    """Every token is put into every place, and the whole sequence's probability taken."""
+    model = NGrams.fit(corpus(3, 30), order, SIZE)
+    for sequence in (np.array([0, 2, 1, 1, 4, 5]), np.array([3])):
+        found = model.log_probability_around(sequence)
+        assert found.shape == (len(sequence), SIZE)
+        for place, odds in enumerate(found):
+            changed = [[*sequence[:place], token, *sequence[place + 1 :]] for token in range(SIZE)]
+            whole = [model.log_probability(np.array(s)).sum() for s in changed]
+            expected = np.exp(whole) / np.exp(whole).sum()
+            np.testing.assert_allclose(np.exp(odds), expected, rtol=1e-9)
+
+
+def test_the_best_order_is_the_first_that_the_next_does_not_better():
+    rng = np.random.default_rng(1)
+    steps = rng.integers(1, 3, 3000)  # each token tells from the two before it, none further back
+    tokens = [0, 1]
+    for step in steps:
+        tokens.append(int(tokens[-1] * step + tokens[-2]) % SIZE)
+    train, valid = [np.array(tokens[:2500])], [np.array(tokens[2500:])]
+    found = [perplexity(NGrams.fit(train, order, SIZE), valid) for order in range(2, 9)]
+    order = 2 + next(k for k in range(6) if found[k + 1] >= found[k])
+    assert len(fit_best(train, valid, SIZE).levels) == order == 3
+    endless = [np.zeros(500, int)]
+    assert len(fit_best(endless, endless, 2).levels) in range(2, 9)
 
 
 def test_perplexity_is_over_all_tokens_at_once():

@@ -4,6 +4,7 @@ import math
 import random
 from collections import Counter
 
+import numpy as np
 import pytest
 
 from experiments.language.scores import bleu, exact_match, rouge_l
@@ -82,22 +83,24 @@ def test_bleu_counts_tokens_as_they_stand():
 
 def test_rouge_l_by_hand():
     """Three tokens of four, in order, of a reference of five: P = 3/4, R = 3/5."""
-    assert rouge_l(["find the old file"], ["find a very old file"]) == pytest.approx(200 / 3)
-    assert rouge_l(["old find", "same"], ["find old", "same"]) == pytest.approx(75.0)
-    assert rouge_l(["reading files"], ["read file"]) == 0.0  # no stems
-    assert rouge_l(["", "—"], ["some words", "—"]) == 0.0
+    assert rouge_l(["find the old file"], ["find a very old file"])[0] == pytest.approx(200 / 3)
+    assert rouge_l(["old find", "same"], ["find old", "same"]) == pytest.approx((75.0, 25.0))
+    assert rouge_l(["reading files"], ["read file"]) == (0.0, 0.0)  # no stems
+    assert rouge_l(["", "—"], ["some words", "—"]) == (0.0, 0.0)
 
 
 def test_rouge_l_is_the_mean_f1_of_its_formula():
     references = texts(5, 12, longest=7)
     hypotheses = texts(6, 12, longest=7)
     drop = str.maketrans(",.&;ü", "     ")
-    expected = 0.0
+    expected = []
     for pair in zip(hypotheses, references, strict=True):
         h, r = (text.lower().translate(drop).split() for text in pair)
         common = longest_common(h, r)
-        expected += 100 * 2 * common / (len(h) + len(r)) / 12
-    assert rouge_l(hypotheses, references) == pytest.approx(expected)
+        expected.append(100 * 2 * common / (len(h) + len(r)))
+    mean, error = rouge_l(hypotheses, references)
+    assert mean == pytest.approx(np.mean(expected))
+    assert error == pytest.approx(np.std(expected, ddof=1) / 12**0.5)
 
 
 def test_exact_match_counts_whole_texts():

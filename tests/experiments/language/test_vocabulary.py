@@ -120,6 +120,18 @@ def test_words_are_the_most_frequent_with_ties_in_alphabetical_order():
     assert vocabulary.decode(vocabulary.encode("a d  c\na")) == "a \ufffd c\na"
 
 
+@pytest.mark.parametrize("level", LEVELS)
+def test_a_text_is_spelled_as_it_is_decoded(level):
+    known = build(level, [TEXT], 200, marks=True)
+    assert known.spell(TEXT) == known.decode(known.encode(TEXT))
+    assert known.spell("a  b,c ") == ("a b , c" if level == "word" else "a  b,c ")
+
+
+def test_tokenized_words_are_spelled_with_the_marks_that_they_have():
+    known = build("word", ["the cat , they said , sat ."], 200, marks=True)
+    assert known.spell("e.g.  so ,\n ok?") == "e.g. so ,\nok?"
+
+
 def test_punctuation_is_split_off_words_unless_it_already_was():
     assert split_words("'tis o'er, well-met friend!\n", False) == [
         *("'", "tis", "o'er", ",", "well-met", "friend", "!", "\n")

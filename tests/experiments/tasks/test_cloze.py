@@ -180,14 +180,28 @@ def test_the_baselines_count_the_words_of_training(config):
     test = [np.array(text) for text in as_sets(task, "test")]
     words = np.concatenate(test).tolist()
     counts = np.bincount(np.concatenate(train), minlength=task.model.words)
-    top = sorted(range(task.model.words - 1), key=lambda word: -counts[word])
+    unknown = task.model.words - 1
     for k in (1, 5):
-        right = sum(word in top[:k] for word in words) / len(words)
+        above = [sum(counts[:unknown] > counts[word]) for word in words if word != unknown]
+        right = sum(n < k for n in above) / len(words)
         assert found["unigram"][f"top{k}"] == pytest.approx(right)
-    for name, order in [("unigram", 1), ("Kneser-Ney 3-gram", 3)]:
+    for name, order in [("unigram", 1), ("Kneser-Ney 3-gram, words before", 3)]:
         model = NGrams.fit(train, order, task.model.words)
         nats = -np.concatenate([model.log_probability(text) for text in test]).mean()
         assert found[name]["perplexity"] == pytest.approx(math.exp(nats))
+    rows = [row for text in test for row in model.log_probability_around(text)]
+    right = [row[word] for row, word in zip(rows, words, strict=True)]
+    above = [
+        sum(row[:unknown] > own)
+        for row, own, word in zip(rows, right, words, strict=True)
+        if word != unknown
+    ]
+    assert found["Kneser-Ney 3-gram, both sides"] == {
+        "perplexity": pytest.approx(math.exp(-np.mean(right))),
+        "top1": pytest.approx(sum(n < 1 for n in above) / len(words)),
+        "top5": pytest.approx(sum(n < 5 for n in above) / len(words)),
+        "missing_line_accuracy": found["Kneser-Ney 3-gram, both sides"]["missing_line_accuracy"],
+    }
     assert found["chance"] == {"missing_line_accuracy": 0.1}
     assert found["unigram"]["missing_line_accuracy"] in [k / 5 for k in range(6)]
 

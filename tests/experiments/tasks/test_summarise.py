@@ -71,20 +71,28 @@ def test_both_sides_have_one_vocabulary_and_long_sources_are_cut(config):
 
 def test_summaries_are_rated_by_hand():
     """LCS "put item" of 2 in 3 and 4 words: P = 2/3, R = 2/4; the other one is the reference."""
-    texts = [Documented("", "", "Put an item away"), Documented("", "", "Wait")]
-    found = rate(["put item now", "Wait "], texts)
+    texts = [Documented("", "", "Put an item away."), Documented("", "", "Wait.")]
+    known = build("word", ["Put, wait."], 9, marks=True)
+    found = rate(["put item now", "Wait ."], texts, known)
     f1 = 2 * (2 / 3) * (2 / 4) / (2 / 3 + 2 / 4)
-    assert found == {"rouge_l": pytest.approx(100 * (f1 + 1) / 2), "exact_match": 50.0}
+    assert found == {
+        "rouge_l": pytest.approx(100 * (f1 + 1) / 2),
+        "rouge_l_standard_error": pytest.approx(100 * (1 - f1) / 2),
+        "exact_match": 50.0,
+    }
+    letters = build("character", ["Wait ."], 0, marks=True)
+    assert rate(["Wait ."], texts[1:], letters)["exact_match"] == 0.0
 
 
 def test_baselines_by_hand():
     """The first sentence of three words holds two of four; the name one of two."""
     test = [Documented("item queue", "Put one item. Wait until e.g. noon.", "Put an item away")]
-    found = baselines(test)
+    known = build("character", ["abc"], 0, marks=True)
+    found = baselines(test, known)
     assert found["the body's first sentence"]["rouge_l"] == pytest.approx(100 * 4 / 7)
     assert found["the name"]["rouge_l"] == pytest.approx(100 * 2 / 6)
     assert found["the name and that sentence"]["rouge_l"] == pytest.approx(100 * 4 / 9)
-    unnamed = baselines([test[0]._replace(name="")])
+    unnamed = baselines([test[0]._replace(name="")], known)
     assert list(unnamed) == ["the body's first sentence"]
 
 

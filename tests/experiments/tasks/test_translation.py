@@ -10,6 +10,7 @@ from configs import translation as translation_config
 from experiments.config import ConfigError, resolve
 from experiments.language import scores
 from experiments.language.corpora import Pair
+from experiments.language.vocabulary import build
 from experiments.tasks.translation import baselines, judge, load, translation, vocabularies
 from experiments.training.loop import fit
 
@@ -76,7 +77,7 @@ def test_a_sentence_is_read_whole_and_its_translation_follows_the_start(config):
 def test_baselines_by_hand():
     train = [Pair("a", "x y x"), Pair("b", "y x")]
     test = [Pair("x x x x", "x x x x"), Pair("c d e f", "x x x x")]
-    found = baselines({"train": train, "test": test})
+    found = baselines({"train": train, "test": test}, build("word", ["x y"], 9, marks=True))
     assert found["'x' for every word"] == {"bleu": pytest.approx(100)}
     copied = scores.bleu(["x x x x", "c d e f"], ["x x x x"] * 2)[0]
     assert found["the source itself"] == {"bleu": pytest.approx(copied)}
@@ -87,11 +88,13 @@ def test_translations_are_judged_against_the_references_of_their_split():
     """BLEU by hand: 5 of 8 words, 3 of 6 pairs, 2 of 4 triples and 1 of 2 in fours are there."""
 
     class Stub:
+        vocabulary = build("word", ["a b, c."], 9, marks=True)
+
         def write(self, params, split):
             assert (params, split) == ("params", "valid")
-            return ["a b c d", "e q r s"]
+            return ["a b , d", "e q r s"]
 
-    split = [Pair("", "a b c d"), Pair("", "e f g h")]
+    split = [Pair("", "a b, d"), Pair("", "e f g h")]
     precisions = 5 / 8 * 3 / 6 * 2 / 4 * 1 / 2
     expected = {"bleu": pytest.approx(100 * precisions**0.25)}
     assert judge(Stub(), split, "params", "valid") == expected
