@@ -107,7 +107,10 @@ def _config() -> ConfigDict:
         return resolve(flag.value, config_flags.get_override_values(flag))
     stored = _workdir() / "config.json"
     if not stored.exists():
-        raise ConfigError(f"--config is missing, and there is no {stored} to take it from")
+        raise ConfigError(
+            f"{stored.parent} holds no run (no config.json), and --config is missing;"
+            " train there first, with --config"
+        )
     config = read_json(stored)
     check(config)
     return config

@@ -17,6 +17,8 @@ from experiments.config import ConfigError, members
 from experiments.training.loop import load_best
 from experiments.training.step import add_scores, make_evaluate
 
+WIDTH = 10_000  # characters of a line: no value is cut, even where the terminal is narrow
+
 SPLIT = flags.DEFINE_enum("split", "test", ["valid", "test"], "The split to evaluate on.")
 
 
@@ -32,10 +34,12 @@ def evaluate(config: ConfigDict, workdir: Path, split: str) -> list[dict[str, fl
 
 def main(config: ConfigDict, workdir: Path) -> None:
     values = evaluate(config, workdir, SPLIT.value)
-    table = Table("seed", "learning rate", *values[0], title=f"{SPLIT.value} split")
-    for (seed, rate), named in zip(members(config), values, strict=True):
-        table.add_row(str(seed), f"{rate:g}", *(f"{value:.4f}" for value in named.values()))
-    Console().print(table)
+    table = Table("seed\nlearning rate", title=f"{SPLIT.value} split")
+    for seed, rate in members(config):
+        table.add_column(f"{seed}\n{rate:g}", justify="right")
+    for name in values[0]:
+        table.add_row(name, *(f"{named[name]:.4f}" for named in values))
+    Console(width=WIDTH).print(table)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Sample from the best parameters of a run: text to read, music to hear.
+"""Sample from the best parameters of a run: text to read, music to hear, pictures to look at.
 
 python -m experiments.sample --workdir=runs/char_lm --prompt="def " --temperature=0.7
 """
@@ -20,9 +20,15 @@ from experiments.task import Task
 from experiments.training.loop import load_best
 from experiments.training.step import TrainState
 
+PROMPT = (
+    "What a language model goes on from; the sentence to translate or the text to summarise;"
+    " for cloze a text with ___ for each missing word; for captioning the path of a picture."
+)
 OPTIONS = {
-    "prompt": flags.DEFINE_string("prompt", None, "What the sample starts with."),
-    "length": flags.DEFINE_integer("length", None, "How long it is, in the task's unit."),
+    "prompt": flags.DEFINE_string("prompt", None, PROMPT),
+    "length": flags.DEFINE_integer(
+        "length", None, "At most so many symbols of a text, or so many chords of music."
+    ),
     "temperature": flags.DEFINE_float("temperature", None, "Below 1: safer; above 1: bolder."),
     "top_k": flags.DEFINE_integer("top_k", None, "Only the k likeliest symbols."),
     "top_p": flags.DEFINE_float("top_p", None, "Only the likeliest symbols of this total mass."),

@@ -63,12 +63,17 @@ def locate(data_set: DataSet, data_dir: str | None = None) -> Path:
         The path of a file with the right sha256.
 
     Raises:
-        ConfigError: if the file found holds something else, or cannot be downloaded.
+        ConfigError: if the file found holds something else, or if it is nowhere and cannot be
+            downloaded, which names all these places.
     """
     paths = places(data_set.file, data_dir)
     path = next((path for path in paths if path.is_file()), None)
     if path is None:
-        return download(data_set, paths[-1])
+        try:
+            return download(data_set, paths[-1])
+        except ConfigError as error:
+            looked = ", ".join(map(str, paths))
+            raise ConfigError(f"{data_set.file} is not at {looked}, and {error}") from error
     try:
         with path.open("rb") as file:
             found = digest(file)

@@ -17,6 +17,7 @@ from scipy.io import wavfile
 
 from experiments.config import ConfigError, hint
 
+BOM = "\N{ZERO WIDTH NO-BREAK SPACE}"  # the byte order mark
 LONGEST_LINE = 1_000_000  # characters; a longer line is no row of a series
 
 
@@ -40,26 +41,34 @@ def read_bytes(path: Path | ZipPath, field: str) -> bytes:
         content = path.read_bytes()
     except OSError as error:
         reason = error.strerror or "there is no such file"
-        raise refusal(path, field, f"cannot be read ({reason})") from error
+        what = f"cannot be read ({reason}); give the path of a file that is there"
+        raise refusal(path, field, what) from error
     if not content:
-        raise refusal(path, field, "is empty")
+        raise refusal(path, field, "is empty; give the path of a file that holds something")
     return content
 
 
 def read_text(path: Path | ZipPath, field: str) -> str:
-    """A UTF-8 file's characters, line ends as they are, at least one.
+    """A UTF-8 file's characters, line ends as they are, without a byte order mark at the start.
 
     Raises:
         ConfigError: naming the config's `field` if the file is absent or holds something else.
     """
     content = read_bytes(path, field)
-    if (place := content.find(b"\0")) >= 0:
-        raise refusal(path, field, f"is no text (byte {place} is zero); give a UTF-8 text")
+    if (byte := content.find(b"\0")) >= 0:
+        what = f"is no text (byte {byte} is zero, {_place(content, byte)}); give a UTF-8 text"
+        raise refusal(path, field, what)
     try:
-        return content.decode()
+        return content.decode().removeprefix(BOM)
     except UnicodeDecodeError as error:
-        what = f"is no UTF-8 text (byte {error.start}); convert it to UTF-8"
-        raise refusal(path, field, what) from error
+        where = f"byte {error.start}, {_place(content, error.start)}"
+        raise refusal(path, field, f"is no UTF-8 text ({where}); convert it to UTF-8") from error
+
+
+def _place(content: bytes, byte: int) -> str:
+    """The line and the column, from 1, of a byte of a text."""
+    lines = content[:byte].decode("utf-8-sig", "replace").split("\n")
+    return f"line {len(lines)}, column {len(lines[-1]) + 1}"
 
 
 def read_csv(
@@ -138,8 +147,7 @@ def _waveform(samples: np.ndarray) -> np.ndarray:
 
 def _records(path: Path | ZipPath, field: str) -> Iterator[tuple[int, list[str]]]:
     """The cells of every line that is not blank, with the line's number from 1."""
-    text = read_text(path, field).removeprefix("\N{ZERO WIDTH NO-BREAK SPACE}")
-    lines = io.StringIO(text, newline="")
+    lines = io.StringIO(read_text(path, field), newline="")
     for number, line in enumerate(lines, 1):
         if len(line) > LONGEST_LINE:
             what = f"line {number} has {len(line)} characters, at most {LONGEST_LINE} will do"

@@ -19,7 +19,6 @@ from experiments.data.downloads import DataSet
 
 FIELD = "config.task.path"
 SPLITS = ("train", "valid", "test")
-BOM = "\N{ZERO WIDTH NO-BREAK SPACE}"
 
 ORIGIN = "https://raw.githubusercontent.com/multi30k/dataset/master/data/task1/tok/"
 MULTI30K = {
@@ -113,10 +112,13 @@ def parallel_files(directory: Path, source: str, target: str) -> Splits:
         ConfigError: naming the file that is missing or wrong.
     """
     names = [f"{split}.{suffix}" for split in SPLITS for suffix in (source, target)]
+    wanted = f"{', '.join(names)}, whose lines pair"
+    if not directory.is_dir():
+        fault = "is a file" if directory.exists() else "cannot be read (there is no such directory)"
+        raise files.refusal(directory, FIELD, f"{fault}; give a directory with {wanted}")
     for name in names:
         if not (directory / name).is_file():
-            what = f"has no file {name}; it must have {', '.join(names)}, whose lines pair"
-            raise files.refusal(directory, FIELD, what)
+            raise files.refusal(directory, FIELD, f"has no file {name}; it must have {wanted}")
     return {
         split: read_pairs(directory / f"{split}.{source}", directory / f"{split}.{target}")
         for split in SPLITS
@@ -272,4 +274,4 @@ def _data_set(name: str, language: str) -> DataSet:
 
 def _lines(text: str) -> list[str]:
     """The lines of a text, blanks around them removed; only line feeds end a line."""
-    return [line.strip() for line in text.removeprefix(BOM).removesuffix("\n").split("\n")]
+    return [line.strip() for line in text.removesuffix("\n").split("\n")]

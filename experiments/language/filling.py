@@ -15,7 +15,7 @@ from experiments.language.buckets import pad
 from experiments.language.gaps import Filled
 from experiments.language.vocabulary import Vocabulary
 
-GAP, GAPS = "____", re.compile("_{2,}")
+GAP, GAPS = "____", re.compile(r"(?<!\w)_{2,}(?!\w)")
 ROWS = 40  # texts that are filled at a time
 
 Fill = Callable[[np.ndarray, np.ndarray, np.ndarray], Filled]  # as `gaps.fill`, the model bound

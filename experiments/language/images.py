@@ -96,7 +96,7 @@ def _read_arrays(path: Path, field: str) -> dict[str, np.ndarray]:
         with np.load(io.BytesIO(content)) as archive:
             arrays = {name: np.atleast_1d(archive[name]) for name in archive.files}
     except Exception as error:  # whatever a damaged file makes NumPy raise
-        what = f"is no whole NumPy archive of numbers and texts ({error}); write it by np.savez"
+        what = "is no whole NumPy archive of numbers and texts; write it by np.savez"
         raise files.refusal(path, field, what) from error
     for name in (f"{split}_{kind}" for split in SPLITS for kind in ("features", "captions")):
         if name not in arrays:

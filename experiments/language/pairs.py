@@ -15,7 +15,7 @@ from experiments.data.files import sha256
 from experiments.language.buckets import Draw
 from experiments.language.corpora import Pair, Splits
 from experiments.language.decoder import Text, TextEncoder
-from experiments.language.samples import write_samples
+from experiments.language.samples import warn_of_unknown, write_samples
 from experiments.language.vocabulary import Vocabulary
 from experiments.language.writer import Examples, Writer, Written, text_inputs
 
@@ -88,8 +88,10 @@ def sample(
     prompt: str | None = None,
 ) -> None:
     """What `Task.sample` is for pairs: `show` of the test split, or of a text of the user's."""
-    chosen = test if not prompt else [Pair(prompt, "")]
-    show(writer, source, chosen, params, directory, written)
+    if prompt is not None:
+        warn_of_unknown(prompt, source)
+        test = [Pair(prompt, "")]
+    show(writer, source, test, params, directory, written)
 
 
 def show(
@@ -114,9 +116,9 @@ def show(
         ConfigError: if there is nothing to read in a source.
     """
     pairs = pairs[:SHOWN]
-    read = [source.encode(pair.source) for pair in pairs]
-    if not min(map(len, read)):
+    if not all(pair.source.strip() for pair in pairs):
         raise ConfigError("--prompt has no word in it; give a sentence")
+    read = [source.encode(pair.source) for pair in pairs]
     draw = Draw(np.arange(len(read)), (max(map(len, read)),))
     found = writer.describe(params, text_inputs(read, source.end)(draw))
     blocks = [

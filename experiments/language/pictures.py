@@ -13,6 +13,7 @@ import numpy as np
 WIDTH = 12.0  # inches
 PANELS = 9  # square images side by side
 RIGHT, WRONG = "#007A5A", "#B84A00"  # of Okabe & Ito's hues, dark enough for text
+NEUTRAL = "black"  # where nothing says what is right
 SHADE = 0.75  # how dark a place is that attention leaves out
 
 
@@ -94,4 +95,6 @@ def _title(item: Captioned) -> str:
 
 
 def _color(item: Captioned) -> str:
+    if not item.references:
+        return NEUTRAL
     return RIGHT if item.caption in item.references else WRONG

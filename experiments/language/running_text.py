@@ -16,7 +16,7 @@ from flax import linen as nn
 
 from experiments.config import ConfigError
 from experiments.language import decoding
-from experiments.language.samples import write_samples
+from experiments.language.samples import warn_of_unknown, write_samples
 from experiments.language.softmax import LogLinear
 from experiments.language.vocabulary import Vocabulary
 from lstm_jax.linen import Recurrent
@@ -166,7 +166,7 @@ def sample(
     params: Any,
     key: jax.Array,
     directory: Path,
-    prompt: str = "\n",
+    prompt: str = "",
     length: int = 500,
     temperature: float | None = None,
     top_k: int | None = None,
@@ -194,10 +194,13 @@ def sample(
     """
     temperatures = TEMPERATURES if temperature is None else (temperature,)
     ends = {None: None, "sentence": sentence_end, "paragraph": PARAGRAPH_END}
-    if length < 1 or min(temperatures) < 0:
-        raise ConfigError("--length must be at least 1 and --temperature at least 0")
+    if length < 1:
+        raise ConfigError(f"--length is {length}, it must be at least 1")
+    if temperature is not None and not 0 <= temperature < math.inf:
+        raise ConfigError(f"--temperature is {temperature:g}, it must be 0 or above and finite")
     if unit not in ends:
         raise ConfigError(f"--unit is {unit!r}, it must be sentence or paragraph")
+    warn_of_unknown(prompt, known)
     read = known.encode(prompt)
     symbols = jnp.asarray(read if len(read) else known.encode("\n"))
     heats = jnp.array(temperatures, jnp.float32)

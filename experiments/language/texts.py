@@ -28,12 +28,14 @@ class Corpus(NamedTuple):
         splits: the texts "train", "valid" and "test".
         contiguous: whether the splits are one text cut in three.
         sentence_end: where a sentence ends.
+        field: the config's field that names it.
     """
 
     name: str
     splits: dict[str, str]
     contiguous: bool = True
     sentence_end: re.Pattern[str] = SENTENCE_END
+    field: str = "config.task.text"
 
 
 class Counts(NamedTuple):
@@ -56,30 +58,26 @@ class Counts(NamedTuple):
 def load(config: ConfigDict) -> Corpus:
     """The text that `config.task` names, in its splits."""
     if config.task.path:
-        path = Path(config.task.path)
-        return Corpus(path.name, split_text(files.read_text(path, "config.task.path")))
+        path, field = Path(config.task.path), "config.task.path"
+        return split_text(path.name, files.read_text(path, field), field)
     name = choose("task.text", config.task.text, ("stdlib", "shakespeare", "multi30k"))
     if name == "stdlib":
-        return Corpus("the Python standard library's sources", split_text(corpora.stdlib_text()))
+        return split_text("the Python standard library's sources", corpora.stdlib_text())
     if name == "multi30k":
         pairs = corpora.multi30k("en", "de", config.data_dir)
         splits = {split: "".join(f"{p.source}\n" for p in part) for split, part in pairs.items()}
         return Corpus("the English side of Multi30k", splits, False, LINE_END)
-    text = files.read_text(
-        downloads.locate(downloads.SHAKESPEARE, config.data_dir), "config.task.text"
-    )
-    return Corpus(name, split_text(text))
+    path = downloads.locate(downloads.SHAKESPEARE, config.data_dir)
+    return split_text(name, files.read_text(path, "config.task.text"))
 
 
-def split_text(text: str) -> dict[str, str]:
+def split_text(name: str, text: str, field: str = "config.task.text") -> Corpus:
     """Cuts a text into its first 90 %, the next 5 % and the last 5 %."""
     train, valid = len(text) * TRAIN // 100, len(text) * VALID // 100
     splits = {"train": text[:train], "valid": text[train:valid], "test": text[valid:]}
     if min(map(len, splits.values())) < 2:
-        raise ConfigError(
-            f"config.task.path: a text of {len(text)} characters is too short; give at least 40"
-        )
-    return splits
+        raise ConfigError(f"{field}: {name} has {len(text)} characters; give a text of at least 40")
+    return Corpus(name, splits, field=field)
 
 
 def encode(corpus: Corpus, known: Vocabulary) -> dict[str, np.ndarray]:
@@ -88,8 +86,8 @@ def encode(corpus: Corpus, known: Vocabulary) -> dict[str, np.ndarray]:
     for name, part in symbols.items():
         if len(part) < 2:
             raise ConfigError(
-                f"config.task.path: the {name} split of this text has fewer than two symbols of the"
-                f" level {known.level!r}; give a longer text"
+                f"{corpus.field}: the {name} split of {corpus.name} has fewer than two symbols of"
+                f" the level {known.level!r}; give a longer text"
             )
     return symbols
 

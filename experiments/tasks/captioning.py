@@ -240,14 +240,14 @@ def sample(
         params: the parameters.
         key: not used; beam search has no chance in it.
         directory: where the files go.
-        prompt: the path of a picture of the user's, which is scaled to the size of the others.
+        prompt: the path of a picture of the user's, see `read_picture`.
 
     Raises:
         ConfigError: if the user's picture cannot be read, or the model has learnt from features.
     """
     shown, references = pictures.images[:SHOWN], pictures.references()[:SHOWN]
     if prompt is not None:
-        shown, references = read_picture(Path(prompt), shown[0].shape)[None], [[]]
+        shown, references = read_picture(prompt, shown[0].shape)[None], [[]]
     written = writer.describe(params, shown)
     blocks = [
         "".join(f"{line}\n" for line in (f"caption:   {w.text}", *(f"reference: {r}" for r in own)))
@@ -272,16 +272,23 @@ def lit(writer: Writer, image: np.ndarray, references: list[str], written: Writt
     return Captioned(image, written.text, references, words, attention)
 
 
-def read_picture(path: Path, shape: tuple[int, ...]) -> np.ndarray:
-    """A picture of any size and format that Pillow reads, as uint8 of a shape [H, W, 3]."""
-    from PIL import Image  # matplotlib brings it
+def read_picture(path: str, shape: tuple[int, ...]) -> np.ndarray:
+    """A picture of any size and format that Pillow reads, as uint8 of a shape [H, W, 3].
+
+    Its sides keep their ratio; what is free beside it has its mean colour.
+    """
+    from PIL import Image, ImageOps, ImageStat  # matplotlib brings it
 
     if len(shape) != 3:
         raise ConfigError("--prompt is a picture, but this model has learnt from features")
-    content = io.BytesIO(files.read_bytes(path, "--prompt"))
+    if not path:
+        raise ConfigError("--prompt is empty; give the path of a picture")
+    content = io.BytesIO(files.read_bytes(Path(path), "--prompt"))
     try:
         with Image.open(content) as image:
-            size = shape[1], shape[0]
-            return np.array(image.convert("RGB").resize(size, Image.Resampling.BOX))
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise files.refusal(path, "--prompt", f"is no picture ({error}); give a PNG") from error
+            whole = image.convert("RGB")
+        mean = tuple(map(round, ImageStat.Stat(whole).mean))
+        return np.array(ImageOps.pad(whole, (shape[1], shape[0]), Image.Resampling.BOX, mean))
+    except Exception as error:  # whatever a damaged file makes Pillow raise
+        what = "is no picture that can be read; give a PNG"
+        raise files.refusal(Path(path), "--prompt", what) from error

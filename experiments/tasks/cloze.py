@@ -22,7 +22,7 @@ from experiments.language.corpora import sentences
 from experiments.language.gaps import GapModel
 from experiments.language.missing_lines import Lines, Puzzle, join, puzzles
 from experiments.language.ngrams import NGrams, perplexity
-from experiments.language.samples import write_samples
+from experiments.language.samples import warn_of_unknown, write_samples
 from experiments.language.vocabulary import Vocabulary, build
 from experiments.task import Mean, Task
 
@@ -118,7 +118,8 @@ def load(config: ConfigDict) -> tuple[str, dict[str, list[str]], int]:
     splits = {"train": lines[:train], "valid": lines[train:valid], "test": lines[valid:]}
     if not all(splits.values()):
         raise ConfigError(
-            f"config.task.path: a text of {len(lines)} lines is too short; give at least 20"
+            f"{corpus.field}: {corpus.name} has {len(lines)} lines that are not blank; give a text"
+            " of at least 20"
         )
     return corpus.name, splits, config.task.lines
 
@@ -290,6 +291,7 @@ def sample(
     """
     fill, known, seed = reader.fill(params), reader.known, int(jax.random.bits(key))
     if prompt is not None:
+        warn_of_unknown(filling.GAPS.sub(" ", prompt), known)
         shown = filling.show(fill, [filling.read_gaps(prompt, known)], known)
     else:
         shown = []

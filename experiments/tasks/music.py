@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -204,8 +205,10 @@ def sample(
     Raises:
         ConfigError: if an option is out of its range.
     """
-    if length < 1 or temperature <= 0:
-        raise ConfigError("--length must be at least 1 and --temperature above 0")
+    if length < 1:
+        raise ConfigError(f"--length is {length}, it must be at least 1")
+    if not 0 < temperature < math.inf:
+        raise ConfigError(f"--temperature is {temperature:g}, it must be above 0 and finite")
     choice, key = jax.random.split(key)
     number = int(jax.random.randint(choice, (), 0, len(originals)))
     original = originals[number][:length]

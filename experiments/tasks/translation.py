@@ -51,12 +51,12 @@ def translation(config: ConfigDict) -> Task:
 def load(config: ConfigDict) -> Splits:
     """The pairs of each split."""
     used = config.task
-    if used.path:
-        return corpora.parallel_files(Path(used.path), used.source, used.target)
     if used.source == used.target:
         raise ConfigError(
             f"config.task.source and config.task.target are both {used.source!r}; choose two"
         )
+    if used.path:
+        return corpora.parallel_files(Path(used.path), used.source, used.target)
     return corpora.multi30k(used.source, used.target, config.data_dir)
 
 

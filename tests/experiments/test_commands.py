@@ -7,8 +7,14 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
+
+from configs import default
+from experiments import evaluate
+from experiments.config import resolve
 
 ROOT = Path(__file__).parents[2]
 CONFIG = "--config=configs/temporal_order.py"
@@ -101,7 +107,51 @@ def test_devices_that_do_not_fit_leave_nothing(tmp_path):
 
 
 @pytest.mark.slow
-def test_help_helps():
-    shown = run("compare", "--help").stdout
-    for text in ("Train several cells", "--workdir", "--config", "python -m experiments.compare"):
+@pytest.mark.parametrize("command", ["sample", "evaluate", "train"])
+def test_without_a_run_there_is_nothing_to_take_up(tmp_path, command):
+    failed = run(command, f"--workdir={tmp_path / 'nowhere'}")
+    assert failed.returncode == 2
+    assert failed.stderr == (
+        f"error: {tmp_path / 'nowhere'} holds no run (no config.json), and --config is missing;"
+        " train there first, with --config\n"
+    )
+
+
+def test_no_name_and_no_value_of_an_evaluation_is_cut(monkeypatch, capsys):
+    """Of fifteen members, piped, where a line has 80 columns."""
+    rng, names = np.random.default_rng(0), ["last_tenth_bits_per_character", "perplexity"]
+    found = [dict(zip(names, rng.normal(1000, 100, 2), strict=True)) for _ in range(15)]
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr(evaluate, "evaluate", lambda *_: found)
+    monkeypatch.setattr(evaluate, "SPLIT", SimpleNamespace(value="valid"))
+    changes = {"seeds": 5, "optimizer.learning_rates": (0.1, 0.001, 1e-05)}
+    evaluate.main(resolve(default.get_config(), changes), Path())
+    rows = [re.split(r" *[┃│] *", line)[1:-1] for line in capsys.readouterr().out.splitlines()]
+    assert [row for row in rows if row] == [
+        ["seed", *"012340123401234"],
+        ["learning rate", *["0.1"] * 5, *["0.001"] * 5, *["1e-05"] * 5],
+        *([name, *(f"{values[name]:.4f}" for values in found)] for name in names),
+    ]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("command", "texts"),
+    [
+        ("compare", ["Train several cells", "--workdir", "--config", "experiments.compare"]),
+        (
+            "sample",
+            [
+                "text to read, music to hear, pictures to look at",
+                "the sentence to translate",
+                "___ for each missing word",
+                "the path of a picture",
+                "At most so many symbols",
+            ],
+        ),
+    ],
+)
+def test_help_helps(command, texts):
+    shown = " ".join(run(command, "--help").stdout.split())
+    for text in texts:
         assert text in shown

@@ -1,6 +1,7 @@
 """Finding data sets on disk, and downloading them from servers that behave in many ways."""
 
 import http.server
+import os
 import random
 import resource
 import threading
@@ -132,7 +133,10 @@ def failure(origin) -> str:
     with pytest.raises(ConfigError) as raised:
         downloads.locate(origin.data_set)
     message = str(raised.value)
-    assert message.startswith(f"{origin.data_set.url} cannot be downloaded to ")
+    directories = [os.environ["LSTM_JAX_DATA"], downloads.cache_directory()]
+    looked = ", ".join(f"{directory}/{FILE}" for directory in directories)
+    start = f"{FILE} is not at {looked}, and {origin.data_set.url} cannot be downloaded to "
+    assert message.startswith(start)
     assert message.endswith(f"as {FILE} and name that with --config.data_dir")
     assert "\n" not in message
     return message

@@ -42,19 +42,27 @@ def refused(read, path, **options):
 
 
 def test_a_text_is_read_as_it_is(tmp_path):
-    path = put(tmp_path, "\ufeffa\r\nß😀\r\n\n")
-    assert files.read_text(path, "config.task.path") == "\ufeffa\r\nß😀\r\n\n"
+    path = put(tmp_path, "a\ufeff\r\nß😀\r\n\n")
+    assert files.read_text(path, "config.task.path") == "a\ufeff\r\nß😀\r\n\n"
     long = "ab" * 5_000_000
     assert files.read_text(put(tmp_path, long), "config.task.path") == long
+
+
+def test_one_byte_order_mark_is_dropped(tmp_path):
+    path = put(tmp_path, "\ufeff\ufeffa\n\ufeff")
+    assert files.read_text(path, "config.task.path") == "\ufeffa\n\ufeff"
+    assert files.read_text(put(tmp_path, "\ufeff"), "config.task.path") == ""
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "is empty"),
-        (b"abc\xff", r"is no UTF-8 text (byte 3); convert it to UTF-8"),
-        (b"ab\0c", "is no text (byte 2 is zero)"),
-        ("ab".encode("utf-16"), "is no text (byte 3 is zero)"),
+        (b"", "is empty; give the path of a file that holds something"),
+        (b"abc\xff", "is no UTF-8 text (byte 3, line 1, column 4); convert it to UTF-8"),
+        ("ä\r\n\nöü".encode() + b"\xff", "(byte 9, line 3, column 3); convert it"),
+        ("\ufeffä".encode() + b"\xff", "(byte 5, line 1, column 2); convert it"),
+        ("a\nß".encode() + b"\0c", "is no text (byte 4 is zero, line 2, column 2); give a UTF-8"),
+        ("ab".encode("utf-16"), "is no text (byte 3 is zero, line 1, column 4)"),
     ],
 )
 @pytest.mark.parametrize("read", [files.read_text, files.read_csv])
@@ -64,7 +72,8 @@ def test_what_is_no_text_is_refused(tmp_path, read, content, message):
 
 @pytest.mark.parametrize("read", [files.read_text, files.read_csv, files.read_wav])
 def test_what_cannot_be_read_is_refused(tmp_path, read):
-    assert "cannot be read (No such file or directory)" in refused(read, tmp_path / "absent")
+    message = refused(read, tmp_path / "absent")
+    assert "cannot be read (No such file or directory); give the path of a file that" in message
     assert "cannot be read (Is a directory)" in refused(read, tmp_path)
     assert "is empty" in refused(read, put(tmp_path, b""))
 

@@ -64,12 +64,24 @@ def test_a_missing_file_is_named_and_where_it_was_looked_for(parallel, missing):
     assert "\n" not in str(error.value)
 
 
+def test_what_is_no_directory_is_told_from_one_without_files(tmp_path):
+    (tmp_path / "file").write_text("a\nb\n")
+    wanted = f"; give a directory with {', '.join(NAMES)}, whose lines pair"
+    for name, fault in [
+        ("file", "is a file"),
+        ("absent", "cannot be read (there is no such directory)"),
+    ]:
+        with pytest.raises(ConfigError) as error:
+            parallel_files(tmp_path / name, "de", "en")
+        assert str(error.value) == f"config.task.path: {tmp_path / name} {fault}{wanted}"
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
         (b"a\nb", r"train\.de has 3 lines, but .*train\.en has 2"),
         (b"a\nb\n\nc\n\n", r"train\.de has 3 lines, but .*train\.en has 5"),
-        (b"a\n\xff\nc\n", r"train\.en is no UTF-8 text \(byte 2\)"),
+        (b"a\n\xff\nc\n", r"train\.en is no UTF-8 text \(byte 2, line 2, column 1\)"),
         (b"", r"train\.en is empty"),
     ],
 )
@@ -80,7 +92,7 @@ def test_files_that_do_not_pair_are_refused(parallel, content, message):
 
 
 def test_sentences_are_the_lines_that_are_not_blank():
-    assert sentences("\ufeffto be\r\n\n \t\nor\x0cnot \n  to be") == ["to be", "or\x0cnot", "to be"]
+    assert sentences("to be\r\n\n \t\nor\x0cnot \n  to be") == ["to be", "or\x0cnot", "to be"]
     assert sentences("") == []
 
 

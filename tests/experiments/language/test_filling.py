@@ -85,7 +85,10 @@ def test_a_prompts_gaps_are_read_as_words():
     assert shown == ["the", "sat", "on", ",", "and", "a", "."]
     assert read_gaps("___", KNOWN).places.tolist() == [0]
     assert read_gaps("zebras ___", KNOWN).words.tolist() == [WORDS, WORDS]
-    for prompt in ("", "the cat", "snake_case"):
+    within = read_gaps("dog__cat __init__ ___a b___ (___) ___, _ ____", KNOWN)
+    assert [within.words[place] for place in within.places] == [WORDS] * 3
+    assert within.places.tolist() == [5, 7, 10]
+    for prompt in ("", "the cat", "snake_case", "dog__cat", "__init__", "___a", "é___"):
         with pytest.raises(ConfigError, match="--prompt has no gap; write ___"):
             read_gaps(prompt, KNOWN)
 

@@ -1,5 +1,6 @@
 """What tasks on pairs of texts share: which pairs they train on, and what they show."""
 
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -73,6 +74,25 @@ def test_a_sample_shows_both_texts_and_the_reference(tmp_path, capsys):
     assert max(map(len, lines)) <= 100
     assert text in capsys.readouterr().out
     assert (tmp_path / "attention.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_prompt_takes_the_place_of_the_test_split(tmp_path, capsys):
+    test, give = [Pair("a", "f")], partial(pairs.sample, stub(["e"]), WORDS)
+    give(test, "summary", None, None, tmp_path, prompt="b zebra")
+    assert (tmp_path / "samples.txt").read_text() == "source:    b zebra\nsummary:   e\n"
+    said = capsys.readouterr().err
+    assert said.endswith("1 of 2 symbols of the prompt are unknown to this model: 'zebra'\n")
+    give([Pair("zebra", "f")], "summary", None, None, tmp_path)
+    assert "reference: f" in (tmp_path / "samples.txt").read_text()
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("level", ["character", "word"])
+@pytest.mark.parametrize("prompt", ["", "   "])
+def test_a_prompt_without_a_word_is_refused(tmp_path, level, prompt):
+    known = build(level, ["a b c d e f"], 20, marks=True)
+    with pytest.raises(ConfigError, match="--prompt has no word in it; give a sentence"):
+        pairs.sample(stub(["e"]), known, [Pair("a", "f")], "summary", None, None, tmp_path, prompt)
 
 
 def test_there_is_no_picture_without_attention_or_words(tmp_path):

@@ -56,6 +56,14 @@ def test_each_word_has_a_panel_lit_where_attention_looked(tmp_path, figures):
     assert first._suptitle.get_color() != second._suptitle.get_color()
 
 
+def test_a_caption_without_references_is_neither_right_nor_wrong(tmp_path, figures):
+    items = [Captioned(IMAGE, TEXT, references) for references in ([TEXT], ["other"], [])]
+    plot_captions(tmp_path / "captions.png", items)
+    right, wrong, own = (part._suptitle.get_color() for part in figures[0].subfigs)
+    assert own == "black"
+    assert len({right, wrong, own}) == 3
+
+
 def test_no_text_lies_over_another(tmp_path, figures):
     long = " ".join([TEXT] * 4)
     attention = np.ones((len(WORDS) * 2, 4, 16))

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import lstm_jax as lj
+from experiments.config import ConfigError
 from experiments.language import running_text
 from experiments.language.running_text import LanguageModel
 from experiments.language.texts import LINE_END
@@ -63,3 +64,37 @@ def test_words_go_on_after_a_blank_and_captions_end_with_their_line(
     running_text.sample(None, known, LINE_END, None, None, tmp_path, **options)
     got = (tmp_path / "samples.txt").read_text(encoding="utf-8")
     assert got == f"--- temperature 1 ---\n{shown}\n"
+
+
+@pytest.mark.parametrize(
+    ("level", "prompt", "said"),
+    [
+        ("character", "a ☃tab☃\t", ("3 of 8", "'☃', '\\t'")),
+        ("ngram", "x", ("1 of 1", "'x'")),
+        ("word", "bat, Bat\ncat", ("3 of 5", "'Bat', '\\n', 'cat'")),
+        ("word", "bat", None),
+        ("character", "", None),
+    ],
+)
+def test_unknown_symbols_of_a_prompt_are_named(tmp_path, monkeypatch, capsys, level, prompt, said):
+    known = build(level, ["bat, a bat, a tab"], 14, False)
+    monkeypatch.setattr(running_text, "generate", lambda *_: jnp.zeros((1, 1), int))
+    options = dict(prompt=prompt, temperature=1.0)
+    running_text.sample(None, known, LINE_END, None, None, tmp_path, **options)
+    told = "warning: {} symbols of the prompt are unknown to this model: {}\n"
+    assert capsys.readouterr().err == (told.format(*said) if said else "")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"length": 0}, "--length is 0, it must be at least 1"),
+        ({"temperature": -0.5}, "--temperature is -0.5, it must be 0 or above and finite"),
+        ({"temperature": math.nan}, "--temperature is nan, it must be 0 or above and finite"),
+        ({"temperature": math.inf}, "--temperature is inf, it must be 0 or above and finite"),
+    ],
+)
+def test_what_is_no_length_or_temperature_is_refused(tmp_path, options, message):
+    with pytest.raises(ConfigError) as raised:
+        running_text.sample(None, None, LINE_END, None, None, tmp_path, **options)
+    assert str(raised.value) == message

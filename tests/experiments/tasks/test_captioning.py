@@ -224,7 +224,7 @@ def test_a_picture_of_the_users_is_scaled_and_described(tmp_path, capsys):
     task = captioning(make_config(**{"task.attention": "none"}))
     colors = np.random.default_rng(4).integers(0, 256, (48, 48, 4)).astype(np.uint8)
     colors[..., 3] = 255
-    Image.fromarray(colors.repeat(3, 0).repeat(2, 1)).save(tmp_path / "mine.png")
+    Image.fromarray(colors.repeat(3, 0).repeat(3, 1)).save(tmp_path / "mine.png")
     read = tasks.read_picture(tmp_path / "mine.png", (48, 48, 3))
     np.testing.assert_array_equal(read, colors[..., :3])
     params = task.init(np.array([0, 3], np.uint32))
@@ -235,12 +235,54 @@ def test_a_picture_of_the_users_is_scaled_and_described(tmp_path, capsys):
     assert (tmp_path / "captions.png").is_file()
 
 
-@pytest.mark.parametrize("content", [None, b"", b"no picture"])
-def test_pictures_that_cannot_be_read_are_refused(content, tmp_path):
-    if content is not None:
-        (tmp_path / "mine.png").write_bytes(content)
-    with pytest.raises(ConfigError, match=r"^--prompt: .*mine\.png [^\n]*$"):
-        tasks.read_picture(tmp_path / "mine.png", (48, 48, 3))
+@pytest.mark.parametrize("shape", [(24, 48, 3), (48, 24, 3)])
+def test_a_picture_keeps_its_ratio_between_margins_of_its_mean(tmp_path, shape):
+    colors = np.random.default_rng(5).integers(0, 256, shape).astype(np.uint8)
+    Image.fromarray(colors.repeat(2, 0).repeat(2, 1)).save(tmp_path / "mine.png")
+    read = tasks.read_picture(tmp_path / "mine.png", (48, 48, 3))
+    if shape[0] > shape[1]:
+        read, colors = read.swapaxes(0, 1), colors.swapaxes(0, 1)
+    np.testing.assert_array_equal(read[12:36], colors)
+    margins = np.concatenate([read[:12], read[36:]])
+    assert (margins == margins[0, 0]).all()
+    np.testing.assert_allclose(margins[0, 0], colors.mean((0, 1)), atol=0.51)
+
+
+@pytest.mark.parametrize("damage", ["absent", "empty", "text", "cut"])
+def test_pictures_that_cannot_be_read_are_refused(damage, tmp_path):
+    """In our own words, which hold none of Pillow's."""
+    path, reason = tmp_path / "mine.png", "is no picture that can be read; give a PNG"
+    Image.effect_noise((30, 2), 90).save(path)
+    content = {"empty": b"", "text": b"no picture", "cut": path.read_bytes()[:70]}
+    path.write_bytes(content.get(damage, path.read_bytes()))
+    if damage == "absent":
+        path.unlink()
+        reason = "cannot be read (No such file or directory); give the path of a file that is there"
+    if damage == "empty":
+        reason = "is empty; give the path of a file that holds something"
+    with pytest.raises(ConfigError) as raised:
+        tasks.read_picture(path, (48, 48, 3))
+    assert str(raised.value) == f"--prompt: {path} {reason}"
+
+
+def test_no_path_is_no_picture():
+    with pytest.raises(ConfigError, match="^--prompt is empty; give the path of a picture$"):
+        tasks.read_picture("", (48, 48, 3))
+
+
+@pytest.mark.parametrize("damage", ["text", "objects", "one array"])
+def test_what_is_no_archive_is_refused_in_our_own_words(damage, tmp_path):
+    path = tmp_path / "features.npz"
+    path.write_bytes(b"a,b\n1,2\n")
+    if damage == "objects":
+        np.savez(path, train_features=np.array([None]))
+    if damage == "one array":
+        with path.open("wb") as file:
+            np.save(file, np.ones(3))
+    with pytest.raises(ConfigError) as raised:
+        captioning(make_config(**{"task.path": str(path)}))
+    what = "is no whole NumPy archive of numbers and texts; write it by np.savez"
+    assert str(raised.value) == f"config.task.path: {path} {what}"
 
 
 def test_features_have_no_place_for_a_picture(tmp_path):

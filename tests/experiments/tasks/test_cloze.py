@@ -289,9 +289,9 @@ def test_the_missing_lines_are_scored_where_there_are_ten(config, tmp_path):
     ("content", "message"),
     [
         (b"", "is empty"),
-        (b"one line\n" * 10, "a text of 10 lines is too short; give at least 20"),
-        (b"one long line " * 19, "a text of 1 lines is too short"),
-        (b"\n" * 99, "a text of 0 lines is too short"),
+        (b"one line\n" * 10, "has 10 lines that are not blank; give a text of at least 20"),
+        (b"one long line " * 19, "has 1 lines that are not blank"),
+        (b"\n" * 99, "has 0 lines that are not blank"),
         (b"\xff" * 99, "is no UTF-8 text"),
     ],
 )

@@ -312,8 +312,8 @@ def test_samples_end_where_their_unit_does(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"length": 0}, "--length must be at least 1"),
-        ({"temperature": -1.0}, "--temperature at least 0"),
+        ({"length": 0}, "--length is 0, it must be at least 1"),
+        ({"temperature": -1.0}, "--temperature is -1, it must be 0 or above and finite"),
         ({"top_k": 1000}, "--top_k is 1000, it must be between 1 and"),
         ({"top_p": 0.0}, "--top_p is 0.0"),
         ({"unit": "page"}, "--unit is 'page', it must be sentence or paragraph"),
@@ -329,7 +329,7 @@ def test_bad_sampling_options_are_named(config, tmp_path, options, message):
 def test_texts_that_cannot_serve_are_refused(config, tmp_path):
     (tmp_path / "short.txt").write_text("too short")
     config.task.path = str(tmp_path / "short.txt")
-    with pytest.raises(ConfigError, match="a text of 9 characters is too short"):
+    with pytest.raises(ConfigError, match="short.txt has 9 characters; give a text of at least 40"):
         language_model(config)
     config.task.path, config.task.text = None, "shakespear"
     with pytest.raises(ConfigError, match="did you mean 'shakespeare'"):
@@ -349,7 +349,7 @@ def test_one_line_serves_unless_a_split_has_too_few_symbols(config, tmp_path, le
     assert language_model(config).facts["vocabulary_size"] >= 11
     (tmp_path / "words.txt").write_text("x" * 60)
     if level != "ngram":
-        with pytest.raises(ConfigError, match="split of this text has fewer than two"):
+        with pytest.raises(ConfigError, match="split of words.txt has fewer than two"):
             language_model(config)
     (tmp_path / "words.txt").write_text(" \n" * 60)
     with pytest.raises(ConfigError, match="the training text is empty"):

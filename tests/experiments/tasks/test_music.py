@@ -295,5 +295,5 @@ def test_sampling_writes_music_and_its_picture(config, path, tmp_path, capsys):
     opening = {pitch for pitch, start, _ in sampled[0] if start == 0}
     assert opening == {pitch for pitch, start, _ in original[0] if start == 0}
     assert opening
-    with pytest.raises(ConfigError, match="--temperature above 0"):
+    with pytest.raises(ConfigError, match="--temperature is 0, it must be above 0"):
         task.sample(params, jax.random.PRNGKey(4), tmp_path, temperature=0.0)

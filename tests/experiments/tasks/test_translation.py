@@ -104,6 +104,7 @@ def test_translations_are_judged_against_the_references_of_their_split():
     ("changes", "message"),
     [
         ({"task.path": None, "task.target": "de"}, "are both 'de'; choose two"),
+        ({"task.target": "de"}, "are both 'de'; choose two"),
         ({"task.path": None, "task.target": "fr"}, "config.task.target is 'fr', choose one of"),
         ({"task.target": "fr"}, r"has no file train\.fr; it must have train\.de, train\.fr"),
         ({"task.longest": 2}, "config.task.longest is 2, but every"),
@@ -134,8 +135,9 @@ def test_a_prompt_is_translated(config, tmp_path):
     text = (tmp_path / "samples.txt").read_text(encoding="utf-8")
     assert text.startswith("source:      eins neun\n")
     assert "reference" not in text
-    with pytest.raises(ConfigError, match="--prompt has no word in it"):
-        task.sample(params, None, tmp_path, prompt=" ")
+    for prompt in ("", " "):
+        with pytest.raises(ConfigError, match="--prompt has no word in it"):
+            task.sample(params, None, tmp_path, prompt=prompt)
 
 
 @pytest.mark.slow
