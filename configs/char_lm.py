@@ -45,7 +45,8 @@ def get_config() -> ConfigDict:
     }
     config.modes.full = {
         "cell": {"layers": 2, "hidden_size": 512},
-        "model": {"dropout": 0.4},
-        "train": {"steps": 10000},
+        "model": {"dropout": 0.4, "drop_connect": 0.3},
+        "optimizer": {"learning_rate": 3e-3, "warmup_steps": 100},
+        "train": {"steps": 3700, "batch_size": 64, "eval_every": 370},
     }
     return config

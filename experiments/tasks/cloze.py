@@ -200,7 +200,8 @@ def facts(
         found[f"{split}_examples"] = len(own.words)
         found[f"{split}_words"] = len(words)
         found[f"{split}_unknown_share"] = float(np.mean(words == known.unknown))
-        found[f"{split}_missing_lines"] = len(own.puzzles)
+        if own.puzzles:
+            found[f"{split}_missing_lines"] = len(own.puzzles)
     return found
 
 
