@@ -6,8 +6,10 @@
 
 An LSTM of 384 units reads the training part of Shakespeare 4.9 times, 4.9 million characters, and
 reaches 2.23 bits per character on the last 5 % (2.06 on the 5 % before; one seed). That took 482
-seconds on two processor cores with other work on them; counting characters, a Kneser-Ney 6-gram
-reaches 2.29. Full mode is unmeasured. For any other UTF-8 text: --config.task.path=FILE.
+seconds on two processor cores with other work on them; counting characters, a Kneser-Ney 7-gram
+reaches 2.28. Full mode reads it 15 times with two layers of 512 units and reaches 2.180, and 2.066
+on the last 10 % (one seed), in 6,271 seconds of which other work took more than half. For any other
+UTF-8 text: --config.task.path=FILE.
 """
 
 from ml_collections import ConfigDict

@@ -4,9 +4,9 @@
     python -m experiments.sample --workdir=runs/summarise \
         --prompt="queue put nowait: If no free slot is immediately available, raise QueueFull."
 
-ROUGE-L 15.9 on the 122 test docstrings of Python 3.11 (one seed), in 817 seconds on two processor
-cores with other work on them; the body's first sentence has 13.7, the name 14.2, both together
-15.1. Full mode is unmeasured.
+ROUGE-L 16.9 on the 122 test docstrings of Python 3.11 (one seed; standard error 1.3), in 1,127
+seconds on two processor cores with other work on them; the body's first sentence has 13.7 (1.1),
+the name 14.2 (1.2), both together 15.1 (0.9). Full mode is unmeasured.
 
 Any other texts: --config.task.path=DIRECTORY with the files train.body, train.summary, valid.body
 and so on.
