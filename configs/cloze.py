@@ -11,8 +11,8 @@ Full mode is unmeasured.
 The model that knows only what comes before, --config.task.bidirectional=False: 34.2, 33.7 %, 58.4 %
 in 833 seconds. Passages of verse, of which one line is missing too, --config.task.text=shakespeare
 --config.train.batch_size=32: 40.9, 34.4 %, 52.4 %, and 32.7 % of 327 missing lines among ten each
-(a trigram 19.0 %, a unigram 20.2 %, chance 10 %), in 1,157 seconds. Any other UTF-8 text in passages
-of task.lines lines: --config.task.path=FILE; with --config.task.lines=1 a sentence a line.
+(a trigram 19.0 %, a unigram 20.2 %, chance 10 %), in 1,157 seconds. Any other UTF-8 text, in
+passages of task.lines lines: --config.task.path=FILE; a sentence a line: --config.task.lines=1.
 """
 
 from ml_collections import ConfigDict
