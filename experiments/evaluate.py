@@ -9,15 +9,11 @@ from pathlib import Path
 
 from absl import flags
 from ml_collections import ConfigDict
-from rich.console import Console
-from rich.table import Table
 
-from experiments import command_line
+from experiments import command_line, tables
 from experiments.config import ConfigError, members
 from experiments.training.loop import load_best
 from experiments.training.step import add_scores, make_evaluate
-
-WIDTH = 10_000  # characters of a line: no value is cut, even where the terminal is narrow
 
 SPLIT = flags.DEFINE_enum("split", "test", ["valid", "test"], "The split to evaluate on.")
 
@@ -34,12 +30,9 @@ def evaluate(config: ConfigDict, workdir: Path, split: str) -> list[dict[str, fl
 
 def main(config: ConfigDict, workdir: Path) -> None:
     values = evaluate(config, workdir, SPLIT.value)
-    table = Table("seed\nlearning rate", title=f"{SPLIT.value} split")
-    for seed, rate in members(config):
-        table.add_column(f"{seed}\n{rate:g}", justify="right")
-    for name in values[0]:
-        table.add_row(name, *(f"{named[name]:.4f}" for named in values))
-    Console(width=WIDTH).print(table)
+    heading = ["seed\nlearning rate", *(f"{seed}\n{rate:g}" for seed, rate in members(config))]
+    body = [[name, *(f"{named[name]:.4f}" for named in values)] for name in values[0]]
+    tables.show([heading, *body], f"{SPLIT.value} split")
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ from rich.console import Console
 from rich.table import Table
 
 Rows = list[list[str]]
+WIDTH = 10_000  # characters of a line: nothing is cut, even where the terminal is narrow
 
 
 def markdown(rows: Rows) -> str:
@@ -24,4 +25,4 @@ def show(rows: Rows, title: str) -> None:
         table.add_column(name, justify="right")
     for line in body:
         table.add_row(*line)
-    Console().print(table)
+    Console(width=WIDTH).print(table)

@@ -126,10 +126,12 @@ def fit_best(
     """The model of the first of ORDERS that the next one does not better on `valid`."""
     models = (NGrams.fit(train, order, vocabulary_size) for order in ORDERS)
     best = next(models)
+    least = perplexity(best, valid)
     for longer in models:
-        if perplexity(longer, valid) >= perplexity(best, valid):
+        found = perplexity(longer, valid)
+        if found >= least:
             break
-        best = longer
+        best, least = longer, found
     return best
 
 

@@ -10,7 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -140,8 +140,8 @@ def build(level: str, texts: Iterable[str], size: int, marks: bool) -> Vocabular
             f"config.task.vocabulary_size is {size}, at the level {level!r} this text needs at"
             f" least {least}"
         )
-    symbols, encoder = make(texts, size - reserved(marks))
-    return Vocabulary(level, tuple(symbols), encoder, marks, is_tokenized(texts))
+    made = make(texts, size - reserved(marks))
+    return Vocabulary(level, tuple(made.symbols), made.encoder, marks, made.tokenized)
 
 
 def reserved(marks: bool) -> int:
@@ -175,12 +175,17 @@ def is_tokenized(texts: Iterable[str]) -> bool:
     return surplus >= 0
 
 
-Made = tuple[Sequence[str], Callable[[str], np.ndarray]]  # the tokens and the encoder
+class Made(NamedTuple):
+    """What a level makes of some texts, see `Vocabulary`."""
+
+    symbols: Sequence[str]
+    encoder: Callable[[str], np.ndarray]
+    tokenized: bool = True
 
 
 def _characters(texts: Sequence[str], room: int) -> Made:
     symbols = sorted(set().union(*texts))
-    return symbols, partial(_encode_characters, _code_points("".join(symbols)))
+    return Made(symbols, partial(_encode_characters, _code_points("".join(symbols))))
 
 
 def _ngrams(texts: Sequence[str], room: int) -> Made:
@@ -190,7 +195,7 @@ def _ngrams(texts: Sequence[str], room: int) -> Made:
         counts.update(map("".join, itertools.pairwise(line)))
         counts.update(map("".join, zip(line, line[1:], line[2:], strict=False)))
     symbols = characters + most_frequent(counts, room - len(characters))
-    return symbols, partial(_encode_ngrams, _numbered(symbols), max(map(len, symbols)))
+    return Made(symbols, partial(_encode_ngrams, _numbered(symbols), max(map(len, symbols))))
 
 
 def _words(texts: Sequence[str], room: int) -> Made:
@@ -199,7 +204,7 @@ def _words(texts: Sequence[str], room: int) -> Made:
     for text in texts:
         counts.update(split_words(text, tokenized))
     symbols = most_frequent(counts, room)
-    return symbols, partial(_encode_words, _numbered(symbols), tokenized)
+    return Made(symbols, partial(_encode_words, _numbered(symbols), tokenized), tokenized)
 
 
 def _subwords(texts: Sequence[str], room: int) -> Made:
@@ -209,7 +214,7 @@ def _subwords(texts: Sequence[str], room: int) -> Made:
     pieces = [processor.id_to_piece(place) for place in range(1, processor.get_piece_size())]
     symbols = [piece.replace(BLANK, " ") for piece in pieces] + ends
     unknown = len(symbols)
-    return symbols, partial(_encode_subwords, processor, unknown, unknown - len(ends))
+    return Made(symbols, partial(_encode_subwords, processor, unknown, unknown - len(ends)))
 
 
 LEVELS: Mapping[str, Callable[[Sequence[str], int], Made]] = {

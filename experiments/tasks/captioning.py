@@ -29,6 +29,7 @@ from experiments.language.vocabulary import (
     Vocabulary,
     build,
     is_tokenized,
+    join_words,
     most_frequent,
     split_words,
 )
@@ -147,7 +148,7 @@ def draw(split: str, number: int) -> list[Scene]:
 def gather(split: Sequence[Scene], tokenized: bool) -> Pictures:
     """A split's pictures in one array, and its captions with a blank between any two words."""
     lines = [" ".join(caption.split()) for _, caption in split]
-    captions = [" ".join(split_words(line, tokenized)) for line in lines]
+    captions = [join_words(split_words(line, tokenized)) for line in lines]
     return Pictures(np.stack([image for image, _ in split]), captions)
 
 
