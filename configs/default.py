@@ -44,6 +44,8 @@ def _cell() -> dict:
         "recurrent_init": placeholder(str),  # "orthogonal" or "small_normal"
         "cell_clip": placeholder(float),  # bound on |c|
         "projection_size": placeholder(int),  # lstmp only
+        "image_size": placeholder(tuple),  # conv_lstm only: height and width of what it reads
+        "kernel_size": placeholder(int),  # conv_lstm only: the side of its windows
         "dtype": placeholder(str),  # compute type: "float32" or "bfloat16"
     }
 

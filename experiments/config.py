@@ -99,8 +99,18 @@ def make_cell(config: ConfigDict) -> lj.Cell:
     return _regularized(cell, config.model)
 
 
-def make_network(config: ConfigDict, bidirectional: bool = False) -> Any:
-    """`config.cell.layers` cells, or bidirectional pairs, stacked; a single one as it is."""
+def make_network(config: ConfigDict, bidirectional: bool = False, frames: bool = False) -> Any:
+    """`config.cell.layers` cells, or bidirectional pairs, stacked; a single one as it is.
+
+    Raises:
+        ConfigError: if the cell cannot be built, or reads frames where the task has no `frames`.
+    """
+    name = choose("cell.name", config.cell.name, lj.CELLS)
+    if not frames and "image_size" in _accepted(lj.CELLS[name]):
+        raise ConfigError(
+            f"config.cell.name is {name!r}, which reads frames, and the task"
+            f" {config.task.name!r} has none; choose another cell"
+        )
     cells: list[Any] = [make_cell(config) for _ in range(config.cell.layers)]
     if bidirectional:
         cells = [lj.bidirectional(cell, cell) for cell in cells]

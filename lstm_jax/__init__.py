@@ -15,6 +15,7 @@ from importlib import metadata
 
 from lstm_jax.cells import (
     CELLS,
+    conv_lstm,
     coupled_lstm,
     full_gate_recurrence_lstm,
     gru,
@@ -51,6 +52,7 @@ __all__ = [
     "RNNState",
     "bidirectional",
     "chrono",
+    "conv_lstm",
     "coupled_lstm",
     "drop_connect",
     "full_gate_recurrence_lstm",

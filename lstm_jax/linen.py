@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 from chex import Array, PRNGKey
 from flax import linen as nn
@@ -101,12 +102,12 @@ class RNNCell(nn.RNNCellBase):
     def initialize_carry(self, rng: PRNGKey, input_shape: tuple[int, ...]) -> State:
         """The fresh state for inputs of shape [B, D]."""
         del rng
-        return self.cell.initial_state(*input_shape[:-1])
+        return self.cell.initial_state(*input_shape[: -self.num_feature_axes])
 
     @property
     def num_feature_axes(self) -> int:
-        """Inputs have one feature axis."""
-        return 1
+        """All axes of an input but the first, the batch."""
+        return jax.eval_shape(lambda: self.cell.initial_state(1)).h.ndim - 1
 
 
 def declare(module: nn.Module, network: Network, input_size: int) -> Any:

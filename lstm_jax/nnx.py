@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 from chex import Array
 from flax import nnx
@@ -134,12 +135,12 @@ class RNNCell(nnx.RNNCellBase):
     ) -> State:
         """The fresh state for inputs of shape [B, D]."""
         del rngs, carry_init
-        return self.cell.initial_state(*input_shape[:-1])
+        return self.cell.initial_state(*input_shape[: -self.num_feature_axes])
 
     @property
     def num_feature_axes(self) -> int:
-        """Inputs have one feature axis."""
-        return 1
+        """All axes of an input but the first, the batch."""
+        return jax.eval_shape(lambda: self.cell.initial_state(1)).h.ndim - 1
 
 
 def swap(v: Array | None) -> Array | None:

@@ -9,6 +9,7 @@ import lstm_jax as lj
 from tests import oracle
 
 STEPS, ROWS, INPUTS, HIDDEN = 6, 3, 4, 5  # T, B, D, H
+NEEDED = {"conv_lstm": {"image_size": (3, 2)}}  # what a constructor cannot do without
 
 
 class Case(NamedTuple):
@@ -18,7 +19,12 @@ class Case(NamedTuple):
     options: dict[str, Any] = {}
 
     def cell(self, hidden_size=HIDDEN, **more):
-        return lj.CELLS[self.name](hidden_size, **self.options, **more)
+        options = {**NEEDED.get(self.name, {}), **self.options, **more}
+        return lj.CELLS[self.name](hidden_size, **options)
+
+    def space(self):
+        """The axes of the state between rows and units: those of a frame."""
+        return self.cell().initial_state(1).h.shape[1:-1]
 
     def __str__(self):
         return "-".join([self.name, *(f"{k}={v}" for k, v in self.options.items())])
@@ -44,6 +50,8 @@ VARIANTS = [
     Case("layer_norm_lstm", {"peepholes": "diagonal"}),
     Case("min_lstm", {"log_space": True}),
     Case("min_gru", {"log_space": True}),
+    Case("conv_lstm", {"image_size": (2, 3), "kernel_size": 2, "peepholes": "full"}),
+    Case("conv_lstm", {"image_size": (1, 4), "peepholes": False, "cell_clip": 0.4}),
 ]
 CASES = DEFAULTS + VARIANTS
 FEW = [Case(name) for name in ("peephole_lstm", "gru", "full_gate_recurrence_lstm", "min_lstm")]
@@ -73,7 +81,7 @@ def problem(cell, seed=0, steps=STEPS, rows=ROWS):
     return Problem(
         cell=cell,
         params=random_like(cell.init(jax.random.key(seed), INPUTS), seed + 1),
-        xs=rng.standard_normal((steps, rows, INPUTS)),
+        xs=rng.standard_normal((steps, *cell.initial_state(rows).h.shape[:-1], INPUTS)),
         state=random_like(cell.initial_state(rows), seed + 2),
         lengths=np.array([steps, 0, *rng.integers(0, steps, rows)])[:rows],
         mask=rng.random((steps, rows)) < 0.6,

@@ -23,6 +23,7 @@ BLOCKS = {
     "layer_norm_lstm": "ifgo",
     "min_lstm": "fig",
     "min_gru": "zn",
+    "conv_lstm": "ifgo",
 }
 WITHOUT_C = ("rnn", "gru", "gru_reset_after", "min_lstm", "min_gru")
 
@@ -40,24 +41,42 @@ def positive(x):
     return np.where(x >= 0, x + 0.5, sigmoid(x))
 
 
+def convolve(x, kernel):
+    """What each window of x [height, width, C] gives, zeros around it: [height, width, G·F]."""
+    (height, width), (rows, columns) = x.shape[:2], kernel.shape[:2]
+    z = np.zeros((height, width, kernel.shape[3]))
+    for v, u, k, j in np.ndindex(height, width, rows, columns):
+        y, w = v + k - (rows - 1) // 2, u + j - (columns - 1) // 2
+        if 0 <= y < height and 0 <= w < width:
+            z[v, u] += x[y, w] @ kernel[k, j]
+    return z
+
+
+def product(x, kernel):
+    return x @ kernel if kernel.ndim == 2 else convolve(x, kernel)
+
+
 def hidden_size(name, params):
-    return params["kernel"].shape[1] // len(BLOCKS[name])
+    return params["kernel"].shape[-1] // len(BLOCKS[name])
 
 
-def fresh_state(name, params):
-    """The state of one row at the start of a sequence and after a reset: zeros."""
+def fresh_state(name, params, space=()):
+    """The state of one row at the start of a sequence and after a reset: zeros.
+
+    `space` has the axes of a row's input but the last one.
+    """
     size = hidden_size(name, params)
     output = params["projection"].shape[1] if "projection" in params else size
-    state = {"h": np.zeros(output)}
+    state = {"h": np.zeros((*space, output))}
     if name not in WITHOUT_C:
-        state["c"] = np.zeros(size)
+        state["c"] = np.zeros((*space, size))
     if name == "full_gate_recurrence_lstm":
         state["gates"] = np.zeros(3 * size)
     return state
 
 
 def by_letter(name, row):
-    return dict(zip(BLOCKS[name], np.split(row, len(BLOCKS[name])), strict=True))
+    return dict(zip(BLOCKS[name], np.split(row, len(BLOCKS[name]), axis=-1), strict=True))
 
 
 def step(name, params, state, x, options):
@@ -106,8 +125,8 @@ def minimal(name, params, state, x, options):
 
 def lstm_blocks(name, params, state, x):
     """z of every block before peepholes."""
-    from_input = x @ params["kernel"]
-    from_state = state["h"] @ params["recurrent_kernel"]
+    from_input = product(x, params["kernel"])
+    from_state = product(state["h"], params["recurrent_kernel"])
     if name == "layer_norm_lstm":
         from_input = layer_norm(from_input, params["input_scale"], params["input_offset"])
         from_state = layer_norm(from_state, params["recurrent_scale"], params["recurrent_offset"])
@@ -174,7 +193,7 @@ def run_row(name, params, xs, state, order, resets, options):
     record = {}
     for t in order:
         if resets[t]:
-            state = fresh_state(name, params)
+            state = fresh_state(name, params, xs.shape[1:-1])
         state, gates = step(name, params, state, xs[t], options)
         record[t] = {**gates, **state}
     return state, record
@@ -192,7 +211,7 @@ def unroll(name, params, xs, initial_state=None, lengths=None, mask=None, resets
     resets = np.zeros(xs.shape[:2], bool) if resets is None else np.asarray(resets)
     finals, records = [], []
     for b in range(xs.shape[1]):
-        state = fresh_state(name, params)
+        state = fresh_state(name, params, xs.shape[2:-1])
         if initial_state is not None:
             state = {field: np.asarray(value[b]) for field, value in initial_state.items()}
         order = np.flatnonzero(happens[:, b])
@@ -201,17 +220,17 @@ def unroll(name, params, xs, initial_state=None, lengths=None, mask=None, resets
         finals.append(state)
         records.append(record)
     final = {field: np.stack([state[field] for state in finals]) for field in finals[0]}
-    trace = over_time(name, params, records, xs.shape[:2])
+    trace = over_time(name, params, records, xs.shape)
     return final, np.nan_to_num(trace["h"]), trace
 
 
 def over_time(name, params, records, shape):
     """The rows' records as arrays [T, B, ...]."""
-    zeros = np.zeros(params["kernel"].shape[0])
-    example_state, example_gates = step(name, params, fresh_state(name, params), zeros, {})
+    fresh = fresh_state(name, params, shape[2:-1])
+    example_state, example_gates = step(name, params, fresh, np.zeros(shape[2:]), {})
     trace = {}
     for field, value in {**example_gates, **example_state}.items():
-        trace[field] = np.full((*shape, value.size), np.nan)
+        trace[field] = np.full((*shape[:2], *value.shape), np.nan)
         for b, record in enumerate(records):
             for t, values in record.items():
                 trace[field][t, b] = values[field]

@@ -12,6 +12,7 @@ from lstm_jax.cells.ablations import (
     no_output_activation_lstm,
     no_output_gate_lstm,
 )
+from lstm_jax.cells.convolutional import conv_lstm
 from lstm_jax.cells.coupled import coupled_lstm
 from lstm_jax.cells.full_gate_recurrence import full_gate_recurrence_lstm
 from lstm_jax.cells.gru import gru, gru_reset_after
@@ -49,4 +50,5 @@ CELLS = Registry(
     layer_norm_lstm=layer_norm_lstm,
     min_lstm=min_lstm,
     min_gru=min_gru,
+    conv_lstm=conv_lstm,
 )

@@ -20,7 +20,7 @@ from lstm_jax.cells.initializers import (
     chrono,
     gate_biases,
 )
-from lstm_jax.types import Cell, Params, State
+from lstm_jax.types import Cell, Params, State, matmul
 
 Peepholes = Literal[False, "diagonal", "full"]
 
@@ -167,6 +167,8 @@ def build(
     output_size: int | None = None,
     more: Callable[[PRNGKey, jnp.dtype], dict[str, Array]] | None = None,
     inputs: Callable | None = None,
+    window: tuple[int, ...] = (),
+    product: Callable[[Array, Array], Array] = matmul,
 ) -> Cell:
     """Puts a cell together.
 
@@ -182,6 +184,8 @@ def build(
       output_size: the width of h where it is not H.
       more: `(key, dtype) -> fields` for the parameters that only this cell has.
       inputs: as in `Cell`.
+      window: the axes of the kernels before those of inputs and outputs.
+      product: as in `Cell`.
     """
     dtype = compute_dtype(options)
 
@@ -190,10 +194,12 @@ def build(
         param_dtype = parameter_dtype(options)
         k_input, k_recurrent, k_bias, k_more = jax.random.split(key, 4)
         shape = hidden_size, len(gating.blocks), param_dtype
-        fields = {"kernel": blockwise(options["kernel_init"], k_input, input_size, *shape)}
+        rows = *window, input_size
+        fields = {"kernel": blockwise(options["kernel_init"], k_input, rows, *shape)}
         if recurrent_size is not None:
+            rows = *window, recurrent_size
             fields["recurrent_kernel"] = blockwise(
-                options["recurrent_init"], k_recurrent, recurrent_size, *shape
+                options["recurrent_init"], k_recurrent, rows, *shape
             )
         if options["use_bias"]:
             bias = options.get("forget_bias", options.get("update_bias", 0.0))
@@ -215,4 +221,5 @@ def build(
         identity=(name, hidden_size, str(dtype), tuple(sorted(options.items()))),
         dtype=dtype,
         inputs=inputs,
+        product=product,
     )

@@ -80,7 +80,8 @@ def full_gate_recurrence_lstm(hidden_size: int, **options: Unpack[LSTMOptions]) 
     resolved = resolve("full_gate_recurrence_lstm", hidden_size, LSTMOptions, options)
 
     def gate_kernel(key: PRNGKey, dtype: jnp.dtype) -> dict[str, Array]:
-        kernel = blockwise(resolved["recurrent_init"], key, 3 * hidden_size, hidden_size, 3, dtype)
+        rows = (3 * hidden_size,)
+        kernel = blockwise(resolved["recurrent_init"], key, rows, hidden_size, 3, dtype)
         return {"gate_recurrent_kernel": kernel}
 
     def fresh(batch: int, dtype: jnp.dtype) -> FullGateRecurrenceState:

@@ -79,11 +79,16 @@ def gate_biases(key: PRNGKey, gating: Gating, size: int, bias: Bias, dtype: jnp.
 
 
 def blockwise(
-    initializer: str | Initializer, key: PRNGKey, rows: int, size: int, blocks: int, dtype
+    initializer: str | Initializer,
+    key: PRNGKey,
+    rows: tuple[int, ...],
+    size: int,
+    blocks: int,
+    dtype: jnp.dtype,
 ) -> Array:
-    """A matrix [rows, blocks·size], each [rows, size] block initialized on its own."""
+    """A kernel [*rows, blocks·size], each [*rows, size] block initialized on its own."""
     make = INITIALIZERS[initializer] if isinstance(initializer, str) else initializer
     keys = jax.random.split(key, blocks)
     exact = jnp.promote_types(dtype, jnp.float32)
-    matrices = [make(k, (rows, size), exact) for k in keys]
-    return jnp.concatenate(matrices, axis=1).astype(dtype)
+    kernels = [make(k, (*rows, size), exact) for k in keys]
+    return jnp.concatenate(kernels, axis=-1).astype(dtype)

@@ -99,7 +99,7 @@ def variational_dropout(cell: Cell, *, inputs: float = 0.0, recurrent: float = 0
         if key is None:
             return cell.prepare(params, None, state), (None, None)
         k_inner, k_inputs, k_recurrent = jax.random.split(key, 3)
-        x = jnp.zeros((1, state.h.shape[0], params.kernel.shape[0]), state.h.dtype)
+        x = jnp.zeros((1, *state.h.shape[:-1], params.kernel.shape[-2]), state.h.dtype)
         params = cell.prepare(params, k_inner, state)
         shapes = operand_shapes(cell, params, state, x)
         keys = jax.random.split(k_recurrent, len(shapes))

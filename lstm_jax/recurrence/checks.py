@@ -15,26 +15,29 @@ from lstm_jax.types import Params, is_float
 
 
 def check_inputs(network: Any, params: Params, xs: Array) -> None:
-    """Raises unless xs is [T, B, D] of floating-point numbers, with the D of the parameters."""
+    """Raises unless xs is [T, B, D] of floating-point numbers, with the D of the parameters.
+
+    Of cells whose state has axes between batch and units, xs has them too.
+    """
     if not is_float(xs):
         raise TypeError(
             f"xs has dtype {xs.dtype}; give floating-point numbers (embed or one-hot symbols first)"
         )
-    if xs.ndim != 3:
-        raise ValueError(f"xs has shape {xs.shape}; give [time, batch, features]")
-    kernel = first_kernel(params)
-    if kernel is not None and kernel.shape[0] != xs.shape[2]:
+    space = lowest(jax.eval_shape(lambda: network.initial_state(1))).h.shape[1:-1]
+    between = "".join(f"{side}, " for side in space)
+    if xs.ndim != 3 + len(space) or xs.shape[2:-1] != space:
+        raise ValueError(f"xs has shape {xs.shape}; give [time, batch, {between}features]")
+    kernel = getattr(lowest(params), "kernel", None)
+    if kernel is not None and kernel.shape[-2] != xs.shape[-1]:
         raise ValueError(
-            f"xs has {xs.shape[2]} features, but the parameters of {network.name} take "
-            f"{kernel.shape[0]}; give xs of shape [time, batch, {kernel.shape[0]}]"
+            f"xs has {xs.shape[-1]} features, but the parameters of {network.name} take "
+            f"{kernel.shape[-2]}; give xs of shape [time, batch, {between}{kernel.shape[-2]}]"
         )
 
 
-def first_kernel(params: Params) -> Array | None:
-    """The input kernel of the lowest layer."""
-    if hasattr(params, "_fields"):
-        return getattr(params, "kernel", None)
-    return first_kernel(params[0])
+def lowest(tree: Any) -> Any:
+    """The parameters or the state of the lowest layer."""
+    return tree if hasattr(tree, "_fields") else lowest(tree[0])
 
 
 def check_state(network: Any, state: Any, batch_size: int) -> Any:

@@ -10,7 +10,7 @@ from scipy import stats
 
 import lstm_jax as lj
 from tests import oracle
-from tests.cases import CASES, DEFAULTS, assert_close, fields, problem
+from tests.cases import CASES, DEFAULTS, Case, assert_close, fields, problem
 
 D, H, P = 4, 5, 3
 BASE = {"kernel": (D, 4 * H), "recurrent_kernel": (H, 4 * H), "bias": (4 * H,)}
@@ -37,6 +37,8 @@ SHAPES = {
     "layer_norm_lstm": {**BASE, **LAYER_NORM},
     "min_lstm": {"kernel": (D, 3 * H), "bias": (3 * H,)},
     "min_gru": {"kernel": (D, 2 * H), "bias": (2 * H,)},
+    "conv_lstm": {"kernel": (3, 3, D, 4 * H), "recurrent_kernel": (3, 3, H, 4 * H),
+                  "bias": (4 * H,), "peephole": (3, H)},
 }
 GATED = [name for name, blocks in oracle.BLOCKS.items() if "f" in blocks and name != "min_lstm"]
 KEY = jax.random.key(0)
@@ -48,7 +50,7 @@ def block(name, params, letter):
 
 
 def test_every_cell_of_the_registry_is_under_test():
-    assert set(lj.CELLS) - {"conv_lstm"} == {case.name for case in DEFAULTS}
+    assert set(lj.CELLS) == {case.name for case in DEFAULTS}
     assert all(lj.CELLS[name] is getattr(lj, name) for name in lj.CELLS)
 
 
@@ -72,10 +74,11 @@ def test_fields_and_shapes(case):
     cell = case.cell()
     params, state = fields(cell.init(KEY, D)), fields(cell.initial_state(7))
     assert {name: value.shape for name, value in params.items()} == SHAPES[case.name]
-    fresh = oracle.fresh_state(case.name, params)
+    space = cell.initial_state(1).h.shape[1:-1]
+    fresh = oracle.fresh_state(case.name, params, space)
     assert_close(state, {field: np.zeros((7, *v.shape)) for field, v in fresh.items()})
     assert (cell.name, cell.hidden_size) == (case.name, H)
-    assert cell.output_size == fresh["h"].size
+    assert (cell.output_size, space) == (fresh["h"].shape[-1], (3, 2)[: len(space)])
 
 
 def test_fields_that_are_off_are_none():
@@ -97,7 +100,8 @@ def test_peepholes_have_a_row_for_each_gate(name, rows):
 
 @pytest.mark.parametrize("name", GATED)
 def test_forget_bias(name):
-    for value, cell in (1.0, lj.CELLS[name](H)), (-2.5, lj.CELLS[name](H, forget_bias=-2.5)):
+    case = Case(name)
+    for value, cell in (1.0, case.cell(H)), (-2.5, case.cell(H, forget_bias=-2.5)):
         params = cell.init(KEY, D)
         for letter in oracle.BLOCKS[name]:
             wanted = np.full(H, value if letter == "f" else 0.0)
@@ -121,7 +125,7 @@ def assert_spread(timescales, longest):
 
 @pytest.mark.parametrize("name", GATED)
 def test_chrono_spreads_the_forget_gates_over_time_scales(name):
-    cell = lj.CELLS[name](400, forget_bias=lj.chrono(70), recurrent_init="small_normal")
+    cell = Case(name).cell(400, forget_bias=lj.chrono(70), recurrent_init="small_normal")
     params = cell.init(KEY, 2)
     assert_spread(np.exp(block(name, params, "f")), 70)
     if "i" in oracle.BLOCKS[name]:

@@ -13,6 +13,8 @@ import pytest
 import lstm_jax as lj
 
 CELL = lj.lstm(5)
+CONV = lj.conv_lstm(5, image_size=(3, 2))
+FRAMES = np.random.default_rng(1).standard_normal((6, 3, 2, 5, 4))
 XS = np.random.default_rng(0).standard_normal((6, 3, 4))
 
 
@@ -77,6 +79,22 @@ BAD = {  # what is called, and words that the sentence must have
     "stack's dropout": (lambda: lj.stack(CELL, CELL, dropout=1.5), ["dropout", "1.5"]),
     "stack of nothing": (lambda: lj.stack(), ["stack", "layer"]),
     "chrono": (lambda: lj.chrono(1), ["T_max", "1"]),
+    "frames for a vector": (lambda: unroll(FRAMES), ["(6, 3, 2, 5, 4)", "[time, batch, features]"]),
+    "vectors for a frame": (
+        lambda: unroll(cell=CONV), ["xs", "(6, 3, 4)", "[time, batch, 3, 2, features]"]
+    ),
+    "frames of another size": (
+        lambda: unroll(FRAMES, CONV), ["xs", "(6, 3, 2, 5, 4)", "[time, batch, 3, 2, features]"]
+    ),
+    "channels of frames": (
+        lambda: unroll(FRAMES[:, :, :, :2, :3].repeat(2, 2)[:, :, :3], CONV),
+        ["xs", "3", "[time, batch, 3, 2, 4]"],
+    ),
+    "size of frames": (
+        lambda: lj.conv_lstm(4, image_size=8), ["image_size", "8", "(height, width)"]
+    ),
+    "side of frames": (lambda: lj.conv_lstm(4, image_size=(8, 0)), ["image_size", "0"]),
+    "window": (lambda: lj.conv_lstm(4, image_size=(8, 8), kernel_size=0), ["kernel_size", "0"]),
     "reversed pair": (
         lambda: unroll(cell=lj.bidirectional(CELL, CELL), reverse=True), ["reverse"]
     ),

@@ -20,7 +20,7 @@ NETWORKS = {
         lj.bidirectional(lj.gru(5), lj.layer_norm_lstm(3)), lj.lstmp(4, projection_size=2)
     ),
 }
-CELLS = [Case("peephole_lstm"), Case("gru_reset_after"), Case("lstmp")]
+CELLS = [Case("peephole_lstm"), Case("gru_reset_after"), Case("lstmp"), Case("conv_lstm")]
 KEY = jax.random.key(3)
 
 

@@ -22,9 +22,8 @@ def test_gates_equal_the_numpy_loop(case):
 
 def test_nothing_but_blocks_and_state_fields_is_named():
     for name, blocks in oracle.BLOCKS.items():
-        cell = lj.CELLS[name](5)
-        got = lj.gates(cell, cell.init(jax.random.key(0), 4), np.ones((2, 1, 4)))
-        assert set(got) == set(blocks) | set(cell.initial_state(1)._fields)
+        p = problem(Case(name).cell())
+        assert set(lj.gates(p.cell, p.params, p.xs)) == {*blocks, *p.state._fields}
 
 
 def test_settings_cover_what_unroll_takes():

@@ -74,7 +74,8 @@ def test_gradients(case, setting):
 
     assert_slope(lambda variables: fused(variables, masks)[0][0], variables, gradient)
 
-    spoiled = (p.params, np.where(happens[..., None], p.xs, np.nan), p.state)
+    valid = np.expand_dims(happens, tuple(range(2, p.xs.ndim)))
+    spoiled = (p.params, np.where(valid, p.xs, np.nan), p.state)
     for differentiate in (fused, scan):
         assert_close(differentiate(spoiled, masks), ((value, outputs), gradient), 1e-10)
     assert np.array_equal(gradient[1][~happens], np.zeros_like(gradient[1][~happens]))
@@ -103,7 +104,9 @@ def second_gradient_of(p, method):
     return jax.jit(jax.grad(slope))(variables)
 
 
-@pytest.mark.parametrize("case", FEW + [Case("rnn"), Case("layer_norm_lstm")], ids=str)
+@pytest.mark.parametrize(
+    "case", FEW + [Case("rnn"), Case("layer_norm_lstm"), Case("conv_lstm")], ids=str
+)
 def test_gradients_of_gradients(case):
     p = problem(case.cell(), steps=3)
     assert_close(second_gradient_of(p, "fused"), second_gradient_of(p, "scan"), 1e-9)
@@ -145,7 +148,7 @@ def test_a_reset_stops_the_gradient(method):
 
 
 @pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("case", FEW, ids=str)
+@pytest.mark.parametrize("case", FEW + [Case("conv_lstm")], ids=str)
 def test_rematerialised_chunks_change_nothing(case, method):
     """Seven steps in chunks of three: the last one is not full."""
     p = problem(case.cell(), steps=7)

@@ -15,6 +15,10 @@ def dtypes(tree):
     return {str(leaf.dtype) for leaf in jax.tree.leaves(tree)}
 
 
+def inputs(cell):
+    return jnp.ones((6, *cell.initial_state(3).h.shape[:-1], 4))
+
+
 def single(p):
     return jax.tree.map(lambda leaf: np.asarray(leaf, np.float32), (p.params, p.xs))
 
@@ -25,7 +29,7 @@ def test_default_is_float64_with_x64(case, method):
     cell = case.cell()
     params = jax.eval_shape(lambda: cell.init(jax.random.key(0), 4))
     result = jax.eval_shape(
-        partial(lj.unroll, cell, method=method), params, jnp.ones((6, 3, 4))
+        partial(lj.unroll, cell, method=method), params, inputs(cell)
     )
     assert dtypes(params) == dtypes(cell.initial_state(2)) == dtypes(result) == {"float64"}
 
@@ -36,7 +40,7 @@ def test_default_is_float32_without(case, method, single_precision):
     cell = case.cell()
     params = jax.eval_shape(lambda: cell.init(jax.random.key(0), 4))
     result = jax.eval_shape(
-        partial(lj.unroll, cell, method=method), params, jnp.ones((6, 3, 4))
+        partial(lj.unroll, cell, method=method), params, inputs(cell)
     )
     assert dtypes(params) == dtypes(cell.initial_state(2)) == dtypes(result) == {"float32"}
 

@@ -21,6 +21,8 @@ HAVE_U = [case for case in FEW if case.name != "min_lstm"]
     (Case("full_gate_recurrence_lstm"), "zoneout"),
     (Case("gru"), "variational"),
     (Case("lstmp"), "variational"),
+    (Case("conv_lstm"), "variational"),
+    (Case("conv_lstm"), "zoneout"),
 ], ids=str)
 def test_equal_keys_equal_noise_in_every_method(case, kind):
     p = problem(NOISY[kind](case.cell()))

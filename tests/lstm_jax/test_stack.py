@@ -37,6 +37,20 @@ def test_layers_feed_each_other(method, reverse):
     assert deep.output_size == 5
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_layers_of_frames_feed_each_other(method):
+    """A convolutional LSTM below a bidirectional pair of them."""
+    low, high = (lj.conv_lstm(size, image_size=(3, 2)) for size in (5, 2))
+    p, deep = problem(low), lj.stack(low, lj.bidirectional(high, high))
+    params = random_like(deep.init(KEY, 4), 1)
+    more = dict(lengths=p.lengths, resets=p.resets, method=method)
+    state, ys = lj.unroll(deep, params, p.xs, **more)
+    below, between = lj.unroll(low, params[0], p.xs, **more)
+    above, wanted = lj.unroll(lj.bidirectional(high, high), params[1], between, **more)
+    assert_close((state, ys), ((below, above), wanted))
+    assert deep.output_size == ys.shape[-1] == 4
+
+
 def test_gradients_of_a_stack_are_the_same_in_both_methods():
     p, deep = problem(lj.rnn(1)), lj.stack(lj.lstm(5), lj.bidirectional(lj.gru(5), lj.gru(5)))
     params = random_like(deep.init(KEY, 4), 1)

@@ -138,9 +138,11 @@ def _cheapest(costs: list[np.ndarray], count: int) -> list[int]:
     return ends
 
 
-def pad(sequences: Sequence[np.ndarray], width: int, filler: int) -> np.ndarray:
-    """Lays sequences side by side [width, B], int32; what is beyond `width` is cut off."""
-    padded = np.full((width, len(sequences)), filler, np.int32)
+def pad(
+    sequences: Sequence[np.ndarray], width: int, filler: int, dtype: np.typing.DTypeLike = np.int32
+) -> np.ndarray:
+    """Lays sequences [T, ...] side by side [width, B, ...]; what is beyond `width` is cut off."""
+    padded = np.full((width, len(sequences), *sequences[0].shape[1:]), filler, dtype)
     for column, sequence in enumerate(sequences):
         padded[: len(sequence), column] = sequence[:width]
     return padded
