@@ -11,7 +11,7 @@ import numpy as np
 
 from experiments import signals
 from experiments.config import ConfigError
-from experiments.language.buckets import pad
+from experiments.data.buckets import pad
 from experiments.language.gaps import Filled
 from experiments.language.vocabulary import Vocabulary
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from experiments import signals
-from experiments.language.buckets import pad
+from experiments.data.buckets import pad
 from experiments.language.ngrams import NGrams
 from experiments.language.vocabulary import Vocabulary
 

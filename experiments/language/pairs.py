@@ -11,8 +11,8 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from experiments.config import ConfigError, make_network
+from experiments.data.buckets import Draw
 from experiments.data.files import sha256
-from experiments.language.buckets import Draw
 from experiments.language.corpora import Pair, Splits
 from experiments.language.decoder import Text, TextEncoder
 from experiments.language.samples import warn_of_unknown, write_samples

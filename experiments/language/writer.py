@@ -16,9 +16,9 @@ from ml_collections import ConfigDict
 from experiments import signals
 from experiments.config import ConfigError, choose, make_network
 from experiments.data import batches
+from experiments.data.buckets import Buckets, Draw, pad
 from experiments.language.attention import ATTENTION
 from experiments.language.beam import Found, beam_search
-from experiments.language.buckets import Buckets, Draw, pad
 from experiments.language.decoder import Decoder, EncoderDecoder, Text
 from experiments.language.vocabulary import Vocabulary
 from experiments.task import Mean, Task

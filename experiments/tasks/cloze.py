@@ -15,9 +15,9 @@ from ml_collections import ConfigDict
 from experiments import signals
 from experiments.config import ConfigError, make_network
 from experiments.data import batches
+from experiments.data.buckets import Buckets, Draw, pad
 from experiments.data.files import sha256
 from experiments.language import filling, gaps, missing_lines, texts
-from experiments.language.buckets import Buckets, Draw, pad
 from experiments.language.corpora import sentences
 from experiments.language.gaps import GapModel
 from experiments.language.missing_lines import Lines, Puzzle, join, puzzles

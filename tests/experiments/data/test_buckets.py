@@ -7,7 +7,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from experiments.language.buckets import Buckets, divide, pad
+from experiments.data.buckets import Buckets, divide, pad
 
 
 def random_lengths(seed, examples=41, sequences=2, longest=9):
