@@ -6,9 +6,11 @@ import random
 import resource
 import threading
 import time
+import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from experiments.config import ConfigError
@@ -277,3 +279,65 @@ def test_a_wrong_file_is_refused_wherever_it_is(places, origin):
     with pytest.raises(ConfigError, match=wanted):
         downloads.locate(origin.data_set, str(places / "given"))
     assert origin.asked == []
+
+
+def pack(path, members, method=zipfile.ZIP_STORED):
+    with zipfile.ZipFile(path, "w", method) as archive:
+        for name, content in members:
+            archive.writestr(name, content)
+    return path
+
+
+def found(digest, path):
+    with path.open("rb") as file:
+        file.seek(0, os.SEEK_END)  # as after a download
+        return digest(file)
+
+
+def test_an_archive_is_known_by_what_is_inside(tmp_path):
+    """However it was packed, and whatever else is in it."""
+    sounds = [(f"a/{n}.wav", random.Random(n).randbytes(999)) for n in range(5)]
+    digest = downloads.members_digest(".wav")
+    one = pack(tmp_path / "one.zip", sounds)
+    moved = [(name.replace("a/", "b/c/"), content) for name, content in sounds[::-1]]
+    other = pack(tmp_path / "other.zip", [("read.me", b"!"), *moved], zipfile.ZIP_DEFLATED)
+    assert one.read_bytes() != other.read_bytes()
+    assert found(digest, one) == found(digest, other)
+    by_hand = b"".join(f"{n}.wav".encode() + bytes.fromhex(sha256(c)) for n, (_, c) in
+                       enumerate(sounds))
+    assert found(digest, one) == sha256(by_hand)
+    for changed in (sounds[1:], [("a/0.wav", b"other"), *sounds[1:]],
+                    [("a/9.wav", sounds[0][1]), *sounds[1:]]):
+        assert found(digest, pack(tmp_path / "changed.zip", changed)) != found(digest, one)
+
+
+def test_arrays_are_known_by_their_numbers(tmp_path):
+    arrays = {"x": np.arange(12, dtype=np.uint8).reshape(3, 4), "y": np.arange(3.0)}
+    one, other, changed = (tmp_path / f"{name}.npz" for name in ("one", "other", "changed"))
+    np.savez(one, **arrays)
+    np.savez_compressed(other, **dict(reversed(arrays.items())))
+    assert one.read_bytes() != other.read_bytes()
+    assert found(downloads.arrays_digest, one) == found(downloads.arrays_digest, other)
+    x = arrays["x"]
+    for name, array in (("x", x.T), ("x", x.astype(np.int8)), ("z", x)):
+        np.savez(changed, **{**arrays, name: array})
+        assert found(downloads.arrays_digest, changed) != found(downloads.arrays_digest, one)
+
+
+@pytest.mark.parametrize("digest", [downloads.members_digest(".wav"), downloads.arrays_digest])
+def test_what_is_no_archive_is_known_by_its_bytes(tmp_path, digest):
+    path = tmp_path / "file"
+    whole = pack(tmp_path / "whole.zip", [("a.wav", CONTENT), ("x.npy", CONTENT)]).read_bytes()
+    for content in (CONTENT, b"", whole[:-30], whole[:2000]):
+        path.write_bytes(content)
+        assert found(digest, path) == sha256(content)
+
+
+def test_a_data_set_may_be_known_by_what_is_inside(tmp_path):
+    digest = downloads.members_digest(".wav")
+    path = pack(tmp_path / "sounds.zip", [("a.wav", CONTENT)], zipfile.ZIP_DEFLATED)
+    data_set = DataSet("sounds.zip", "http://localhost:1/", found(digest, path), digest)
+    assert downloads.locate(data_set, str(tmp_path)) == path
+    pack(path, [("a.wav", CONTENT[1:])])
+    with pytest.raises(ConfigError, match=f"must be {data_set.sha256}"):
+        downloads.locate(data_set, str(tmp_path))
