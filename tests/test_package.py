@@ -19,7 +19,8 @@ FOLDERS = {  # of the experiments, and those that each may import
     "data": set(),
     "training": {"data"},
     "language": {"data"},
-    "tasks": {"data", "language"},
+    "perception": {"data"},
+    "tasks": {"data", "language", "perception"},
 }
 
 

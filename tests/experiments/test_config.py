@@ -143,6 +143,15 @@ def test_networks_are_stacks_of_regularized_cells():
     assert make_network(config) == lj.stack(cell, cell, dropout=0.4, residual=False)
 
 
+def test_a_cell_that_reads_frames_is_for_tasks_with_frames():
+    config = default.get_config()
+    config.cell.update(name="conv_lstm", hidden_size=3, image_size=(4, 5), kernel_size=1)
+    wanted = lj.conv_lstm(3, image_size=(4, 5), kernel_size=1)
+    assert make_network(config, frames=True) == wanted
+    with pytest.raises(ConfigError, match="'conv_lstm', which reads frames, .* 'temporal_order'"):
+        make_network(config)
+
+
 @pytest.mark.parametrize(
     ("schedule", "expected"),
     [

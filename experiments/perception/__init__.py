@@ -1,0 +1,1 @@
+"""What the tasks of sound, pen and picture share: labelled sequences, CTC, mixtures, features."""

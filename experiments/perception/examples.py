@@ -1,0 +1,116 @@
+"""Sequences with their labels, and batches of them by length."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import grain
+import numpy as np
+from ml_collections import ConfigDict
+
+from experiments.data import batches
+from experiments.data.buckets import Buckets, Draw, pad
+from experiments.mesh import Part
+
+Arrays = Sequence[np.ndarray] | np.ndarray
+Augment = Callable[[np.ndarray, np.random.Generator], np.ndarray]
+"""From a training input [T, D] to another one, of its dtype and not longer."""
+
+
+class Split(NamedTuple):
+    """The examples of a split.
+
+    Attributes:
+        inputs: of each example [T, D], T at least 1.
+        labels: of each example int32 [L]; a class is a sequence of one label.
+    """
+
+    inputs: Arrays
+    labels: Arrays
+
+    def lengths(self) -> np.ndarray:
+        """T and L of each example [N, 2]."""
+        return np.array([list(map(len, self.inputs)), list(map(len, self.labels))]).T
+
+
+class Batch(NamedTuple):
+    """Padded inputs [T, B, D] and labels [B, L] with the lengths of both [B].
+
+    Where `present` [B] is false, the place is empty and both lengths are 0.
+    """
+
+    inputs: np.ndarray
+    lengths: np.ndarray
+    labels: np.ndarray
+    label_lengths: np.ndarray
+    present: np.ndarray
+
+
+AXES: Any = Batch._make((1, 0, 0, 0, 0))
+
+
+class Batches:
+    """The batches of a task's splits.
+
+    Args:
+        config: `train.batch_size`, `seed` and, if there is one, `task.buckets` are used.
+        splits: "train", "valid" and "test".
+        augment: what makes a training input another one each time.
+    """
+
+    def __init__(
+        self, config: ConfigDict, splits: Mapping[str, Split], augment: Augment | None = None
+    ) -> None:
+        self._config, self._splits, self._augment = config, splits, augment
+
+    @cached_property
+    def _buckets(self) -> dict[str, Buckets]:
+        lengths = {name: split.lengths() for name, split in self._splits.items()}
+        size, count = self._config.train.batch_size, self._config.task.get("buckets", 1)
+        pool = np.concatenate(list(lengths.values()))
+        return {
+            name: Buckets(own, size, count, self._config.seed, pool)
+            for name, own in lengths.items()
+        }
+
+    def train(self, part: Part) -> grain.DatasetIterator:
+        """Endless training batches, see `Task.train_batches`."""
+        return batches.iterate(batches.endless(self.drawn), part, AXES)
+
+    def drawn(self, number: int) -> Batch:
+        """The training batch of a number."""
+        rng = np.random.default_rng((self._config.seed, number))
+        return self._batch("train", self._buckets["train"].draw(number), rng)
+
+    def evaluation(self, split: str) -> list[Batch]:
+        """Every example of a split once, as it is."""
+        return [self._batch(split, draw) for draw in self._buckets[split].in_order()]
+
+    def evaluation_order(self, split: str) -> np.ndarray:
+        """The number of the example at each place of `evaluation`'s batches, -1 where none is."""
+        return np.concatenate([draw.examples for draw in self._buckets[split].in_order()])
+
+    def facts(self) -> dict[str, Any]:
+        """What the results say about the examples."""
+        return {
+            **{f"{name}_examples": len(split.inputs) for name, split in self._splits.items()},
+            "padding": self._buckets["train"].padding(),
+        }
+
+    def _batch(self, split: str, draw: Draw, rng: np.random.Generator | None = None) -> Batch:
+        inputs, labels = self._splits[split]
+        steps, width = draw.widths
+        present = draw.examples >= 0
+        chosen = [inputs[n] if n >= 0 else inputs[0][:0] for n in draw.examples]
+        if rng is not None and self._augment is not None:
+            chosen = [self._augment(sequence, rng) for sequence in chosen]
+        said = [labels[n] if n >= 0 else labels[0][:0] for n in draw.examples]
+        return Batch(
+            pad(chosen, steps, 0, inputs[0].dtype),
+            np.array(list(map(len, chosen)), np.int32),
+            pad(said, width, 0).T,
+            np.array(list(map(len, said)), np.int32),
+            present,
+        )
