@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import optax
+from absl import logging
 from ml_collections import ConfigDict
 
 import lstm_jax as lj
@@ -21,6 +22,7 @@ OPTIMIZERS = {
     "sgd": lambda rate, o: optax.sgd(rate, momentum=o.momentum or None),
     "rmsprop": lambda rate, o: optax.rmsprop(rate, momentum=o.momentum or None),
 }
+BIASES = ("forget_bias", "update_bias")  # a cell has one of them or none
 ELSEWHERE = ("data_dir", "mesh.data", "mesh.model", "debug.replay")  # they make no other run
 
 
@@ -208,13 +210,13 @@ def _cell_arguments(options: ConfigDict, accepted: Collection[str]) -> dict[str,
     if given.get("peepholes") == "none":
         given["peepholes"] = False
     if options.chrono:
-        biases = [name for name in ("forget_bias", "update_bias") if name in accepted]
-        given.update({name: lj.chrono(options.chrono) for name in biases})
-    for name in given:
-        if name not in accepted:
-            raise ConfigError(
-                f"config.cell.{name} is set, but the cell {options.name!r} has no such option"
-            )
+        given.update({name: lj.chrono(options.chrono) for name in BIASES if name in accepted})
+    for name in [name for name in given if name not in accepted]:
+        fault = f"config.cell.{name} is set, but the cell {options.name!r} has no such option"
+        if name not in BIASES:
+            raise ConfigError(fault)
+        logging.log_first_n(logging.WARNING, "%s; it is left out", len(BIASES), fault)
+        del given[name]
     return given
 
 

@@ -43,7 +43,8 @@ DEVICES = flags.DEFINE_integer(
 
 
 def main(workdir: Path) -> None:
-    known: dict[str, Collection[str]] = dict(suites=SUITES, contenders=CONTENDERS, cells={*lj.CELLS} - {"conv_lstm"})
+    cells = lj.CELLS.keys() - {"conv_lstm"}  # whose inputs are frames
+    known: dict[str, Collection[str]] = dict(suites=SUITES, contenders=CONTENDERS, cells=cells)
     chosen = {name: parse_names(name, flag.value, known[name]) for name, flag in CHOSEN.items()}
     suites = chosen.pop("suites")
     count = devices.core_count() if DEVICES.value is None else DEVICES.value

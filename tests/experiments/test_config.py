@@ -127,6 +127,8 @@ def test_unknown_cells_and_options():
     config.cell.update(name="gru", peepholes="diagonal")
     with pytest.raises(ConfigError, match="config.cell.peepholes is set, but the cell 'gru' has"):
         make_cell(config)
+    config.cell.update(name="gru", peepholes=None, forget_bias=3.0, update_bias=-2.0)
+    assert make_cell(config) == lj.gru(128, update_bias=-2.0)
     config.cell.update(name="lstm", peepholes="sideways")
     with pytest.raises(ConfigError, match="config.cell: .*sideways"):
         make_cell(config)
