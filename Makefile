@@ -1,5 +1,6 @@
 # make demo        compare the cells on two tasks; tables, samples and plots in runs/demo
-# make test        the tests but for the slow ones, which `make test-slow` runs
+# make test        the tests but for the slow ones, which `make test-slow` runs; TESTS=tests/lstm_jax
+#                  runs some of them
 # make lint        ruff and mypy
 # make clean       removes environments and caches, keeps runs
 #
@@ -25,7 +26,7 @@ demo: env
 	@$(RUN) -m experiments.demo --workdir=runs/demo
 
 test: env
-	@$(RUN) -m pytest -n 2 -m "not slow"
+	@$(RUN) -m pytest -n 2 -m "not slow" $(TESTS)
 
 test-slow: env
 	@$(RUN) -m pytest -n 2 -m slow

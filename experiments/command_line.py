@@ -31,6 +31,11 @@ from experiments.task import Task
 from experiments.tasks import TASKS
 from experiments.training.loop import Diverged
 
+CONFIG = (
+    "A file of configs/; where it has several recipes, the name of one after a colon, as in"
+    " configs/pixels.py:permuted."
+)
+
 flags.disclaim_key_flags()  # --help shows these flags as the command's own
 
 
@@ -41,7 +46,7 @@ def run(command: Callable[[ConfigDict, Path], None]) -> None:
     and the same command goes on. All but 0 come with one line on stderr.
     """
     flags.DEFINE_string("workdir", None, "The run's directory; it is made if absent.")
-    config_flags.DEFINE_config_file("config", None, "A file of configs/.")
+    config_flags.DEFINE_config_file("config", None, CONFIG)
 
     def on_devices() -> None:
         config, workdir = _config(), _workdir()
@@ -153,14 +158,15 @@ def _check_names(argv: list[str]) -> None:
             raise ConfigError(f"config.{name}: there is no such field{hint}")
 
 
-def _load(path: str) -> ConfigDict:
-    """What the `get_config` of a config file returns."""
+def _load(file: str) -> ConfigDict:
+    """What the `get_config` of a config file returns; a text after a colon is its argument."""
+    path, *argument = file.split(":", 1)
     if not Path(path).is_file():
         raise ConfigError(f"--config: there is no file {path}")
     try:
-        return runpy.run_path(path)["get_config"]().copy_and_resolve_references()
+        return runpy.run_path(path)["get_config"](*argument).copy_and_resolve_references()
     except Exception as error:  # whatever the file does
         raise ConfigError(
-            f"--config: {path} has no get_config that returns a ConfigDict"
+            f"--config: {file} has no get_config that returns a ConfigDict"
             f" ({type(error).__name__}: {first_line(error)})"
         ) from error

@@ -66,6 +66,8 @@ FIELDS = {  # those that every configuration has
     "cell.recurrent_init": either(None, TEXT),
     "cell.cell_clip": either(None, POSITIVE),
     "cell.projection_size": either(None, SIZE),
+    "cell.image_size": either(None, several(SIZE, "sizes")),
+    "cell.kernel_size": either(None, SIZE),
     "cell.dtype": either(None, Rule(f"one of {', '.join(DTYPES)}", lambda v: v in DTYPES)),
     "model.dropout": RATE,
     "model.residual": SWITCH,
@@ -118,6 +120,10 @@ LANGUAGE_MODEL = {
     "task.ar": AT_LEAST_ZERO,
     "task.tar": AT_LEAST_ZERO,
 }
+CLASSIFIER_FIELDS = {  # those of the tasks that tell a sequence's class
+    "task.bidirectional": SWITCH,
+    "task.pooling": TEXT,
+}
 TASK_FIELDS = {  # those of each task, which may have closer bounds of its own
     "adding": {"task.length": SIZE},
     "captioning": {
@@ -129,6 +135,14 @@ TASK_FIELDS = {  # those of each task, which may have closer bounds of its own
         **WRITER_FIELDS,
     },
     "char_lm": LANGUAGE_MODEL,
+    "classification": {
+        "task.data": TEXT,
+        "task.path": either(None, TEXT),
+        "task.noise": AT_LEAST_ZERO,
+        "task.drop": RATE,
+        "task.buckets": integer(1, 100),
+        **CLASSIFIER_FIELDS,
+    },
     "cloze": {
         "task.text": TEXT,
         "task.path": either(None, TEXT),
@@ -140,7 +154,32 @@ TASK_FIELDS = {  # those of each task, which may have closer bounds of its own
         "task.buckets": integer(1, 100),
         "task.beams": integer(1, 1000),
     },
+    "handwriting": {
+        "task.goal": TEXT,
+        "task.data": TEXT,
+        "task.drawings": integer(2, 10**6),
+        "task.lines": integer(2, 10**6),
+        "task.distortion": AT_LEAST_ZERO,
+        "task.buckets": integer(1, 100),
+        "task.beams": integer(1, 1000),
+        "task.components": integer(1, 1000),
+        **CLASSIFIER_FIELDS,
+    },
     "music": {"task.path": either(None, TEXT)},
+    "pixels": {"task.data": TEXT, "task.order": TEXT, **CLASSIFIER_FIELDS},
+    "speech": {
+        "task.goal": TEXT,
+        "task.data": TEXT,
+        "task.path": either(None, TEXT),
+        "task.speaker": either(None, TEXT),
+        "task.takes": integer(11, 1000),
+        "task.sequences": SIZE,
+        "task.rate": integer(8000, 48_000),
+        "task.bands": integer(4, 80),
+        "task.buckets": integer(1, 100),
+        "task.beams": integer(1, 1000),
+        **CLASSIFIER_FIELDS,
+    },
     "summarise": {
         "task.path": either(None, TEXT),
         "task.level": TEXT,
@@ -159,6 +198,15 @@ TASK_FIELDS = {  # those of each task, which may have closer bounds of its own
         "task.vocabulary_size": SIZE,
         "task.bidirectional": SWITCH,
         **WRITER_FIELDS,
+    },
+    "video": {
+        "task.data": TEXT,
+        "task.size": integer(8, 1024),
+        "task.patch": SIZE,
+        "task.context": integer(1, 10**4),
+        "task.ahead": integer(1, 10**4),
+        "task.alone": number("a number in [0, 1]", lambda v: 0 <= v <= 1),
+        "task.widening": SIZE,
     },
     "word_lm": LANGUAGE_MODEL,
 }

@@ -22,14 +22,18 @@ from experiments.training.step import TrainState
 
 PROMPT = (
     "What a language model goes on from; the sentence to translate or the text to summarise;"
-    " for cloze a text with ___ for each missing word; for captioning the path of a picture."
+    " for cloze a text with ___ for each missing word; the path of a picture for captioning, of a"
+    " WAV file for speech, of a drawing for handwriting, of a .ts file for classification."
 )
 OPTIONS = {
     "prompt": flags.DEFINE_string("prompt", None, PROMPT),
     "length": flags.DEFINE_integer(
-        "length", None, "At most so many symbols of a text, or so many chords of music."
+        "length",
+        None,
+        "At most so many symbols of a text or chords of music; so many points of handwriting.",
     ),
     "temperature": flags.DEFINE_float("temperature", None, "Below 1: safer; above 1: bolder."),
+    "bias": flags.DEFINE_float("bias", None, "0: handwriting as it was learnt; larger: neater."),
     "top_k": flags.DEFINE_integer("top_k", None, "Only the k likeliest symbols."),
     "top_p": flags.DEFINE_float("top_p", None, "Only the likeliest symbols of this total mass."),
     "unit": flags.DEFINE_enum(

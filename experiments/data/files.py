@@ -109,7 +109,7 @@ def read_csv(
 
 
 def read_wav(path: Path | ZipPath, field: str) -> tuple[int, np.ndarray]:
-    """A recording of one channel, PCM or floating point.
+    """A recording, PCM or floating point; the mean of its channels if there are several.
 
     Returns:
         Its samples a second and its waveform [samples], float32 in [-1, 1].
@@ -126,14 +126,12 @@ def read_wav(path: Path | ZipPath, field: str) -> tuple[int, np.ndarray]:
             rate, samples = wavfile.read(content)
     except Exception as error:  # whatever a damaged file makes SciPy raise
         raise refusal(path, field, f"is no whole PCM or float WAV file ({error})") from error
-    if samples.ndim != 1:
-        raise refusal(path, field, f"has {samples.shape[1]} channels, give one alone")
     if not rate or not samples.size:
         raise refusal(path, field, f"has {samples.size} samples at {rate} Hz, give at least one")
     waveform = _waveform(samples)
     if not (np.abs(waveform) <= 1).all():
         raise refusal(path, field, "holds NaN or samples beyond [-1, 1]; scale them")
-    return rate, waveform
+    return rate, waveform if waveform.ndim == 1 else waveform.mean(axis=1)
 
 
 def _waveform(samples: np.ndarray) -> np.ndarray:

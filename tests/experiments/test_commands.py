@@ -68,6 +68,12 @@ def test_train_evaluate_and_train_again(tmp_path):
         ((CONFIG, "--config.mode=huge"), "config.mode is 'huge', choose one of full, quick, tiny"),
         ((CONFIG, "--config.cell.name=lstn"), "did you mean 'lstm'?"),
         (("--config=configs/absent.py",), "--config: there is no file configs/absent.py"),
+        (
+            ("--config=configs/pixels.py:rows", "--config.task.odrer=rows"),
+            "config.task.odrer: there is no such field; did you mean config.task.order?",
+        ),
+        (("--config=configs/pixels.py:colums",), "config.task.order is 'colums', choose one of"),
+        (("--config=configs/adding.py:rows",), "configs/adding.py:rows has no get_config that"),
         (("--config.seeds=2",), "--config.seeds needs a --config before it"),
         ((), "--config is missing"),
         ((CONFIG, "--seed=2"), "Unknown command line flag 'seed'"),

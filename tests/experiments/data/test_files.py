@@ -198,6 +198,25 @@ def test_samples_of_24_bits_are_read(tmp_path):
     np.testing.assert_array_equal(found, np.float32([-1.0, -(2.0**-23), 0.0, 0.5]))
 
 
+@pytest.mark.parametrize("channels", [2, 3])
+def test_several_channels_become_their_mean(tmp_path, channels):
+    values = np.random.default_rng(3).integers(-(2**15), 2**15, (50, channels))
+    content = pcm(values.astype("<i2").tobytes(), channels, bits=16)
+    _, found = files.read_wav(put(tmp_path, content), "config.task.path")
+    np.testing.assert_allclose(found, values.mean(axis=1) / 2**15, atol=1e-7)
+
+
+def test_the_extensible_header_of_24_bits_is_read(tmp_path):
+    """What recorders write: format tag 0xFFFE, and the samples' type in its extension."""
+    header = struct.pack("<HHIIHHHHI", 0xFFFE, 1, 16000, 48000, 3, 24, 22, 24, 4)
+    header += struct.pack("<IHH", 1, 0, 0x10) + b"\x80\x00\x00\xaa\x00\x38\x9b\x71"
+    chunks = b"WAVEfmt " + struct.pack("<I", len(header)) + header
+    chunks += b"data" + struct.pack("<I", 6) + b"\x00\x00\x40\x00\x00\x80"
+    path = put(tmp_path, b"RIFF" + struct.pack("<I", len(chunks)) + chunks)
+    rate, found = files.read_wav(path, "config.task.path")
+    assert (rate, found.tolist()) == (16000, [0.5, -1.0])
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -207,7 +226,8 @@ def test_samples_of_24_bits_are_read(tmp_path):
         (pcm(b"\1\2" * 100, bits=16)[:-61], "is no whole PCM or float WAV file"),
         (pcm(b"\1\2" * 100, bits=16)[:30], "is no whole PCM or float WAV file"),
         (pcm(b"\1\2" * 100, bits=8, tag=7), "Unknown wave file format: MULAW"),
-        (pcm(b"\1\2" * 100, bits=16, channels=2), "has 2 channels"),
+        (pcm(b"\1\2" * 100, bits=16, channels=3), "is no whole PCM or float WAV file"),
+        (pcm(b"\1\2" * 100, bits=16, channels=0), "is no whole PCM or float WAV file"),
         (pcm(b"\1\2" * 100, bits=16, rate=0), "has 100 samples at 0 Hz"),
         (pcm(b"", bits=16), "has 0 samples at 8000 Hz"),
         (pcm(np.float32([0.5, np.nan]).tobytes(), bits=32, tag=3), "holds NaN or samples beyond"),
