@@ -6,12 +6,12 @@
 
 Accuracy on the 10,000 test pictures of MNIST, one seed, two cores of an AMD EPYC that other
 programs shared: rows 99.1 % (an LSTM of 81,674 parameters, 736 seconds), pixel by pixel 98.0 % and
-permuted 86.0 % (a GRU of 29,194 parameters, 3,600 and 2,547 seconds). A logistic regression on all
+permuted 91.2 % (a GRU of 29,194 parameters, 3,600 and 2,025 seconds). A logistic regression on all
 pixels has 92.4 %. Quick mode of the latter two has a quarter of the steps and is unmeasured.
 
 Pixels are standardized: on pictures of half the side, 500 steps of a GRU brought the loss to 0.56
 with that and to 1.09 without. Chrono initialization for 784 steps was slower than update gates that
-start nearly closed, as here.
+start nearly closed, as here. With a learning rate of 4e-3, permuted pixels ended at 86.0 %.
 """
 
 from ml_collections import ConfigDict
@@ -37,8 +37,8 @@ def get_config(order: str = "rows") -> ConfigDict:
     if order != "rows":
         config.cell.update(name="gru", hidden_size=96, update_bias=-2.0)
         config.model.dropout = 0.0
-        steps = 3440 if order == "permuted" else 5160
-        config.optimizer.learning_rate = 4e-3
+        rate, steps = (8e-3, 3440) if order == "permuted" else (4e-3, 5160)
+        config.optimizer.learning_rate = rate
         config.train.update(steps=steps // 4, batch_size=64, eval_every=215, log_every=20)
         config.modes.full = {"train": {"steps": steps, "eval_every": 860}}
     config.modes.tiny = {
