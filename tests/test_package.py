@@ -73,6 +73,13 @@ def test_import_leaves_the_environment_alone():
     subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True)
 
 
+def test_commands_start_without_what_is_slow_to_import():
+    """Matplotlib and these parts of SciPy come when they are first used."""
+    slow = ("matplotlib", "sklearn", "scipy.interpolate", "scipy.signal", "scipy.stats")
+    program = f"import sys, experiments.tasks; assert not sys.modules.keys() & {{*{slow}}}"
+    subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True)
+
+
 @pytest.mark.slow
 def test_wheel_installs_lstm_jax_alone(tmp_path):
     pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-import matplotlib
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -27,11 +24,14 @@ def plot_confusion(
         predicted: what they were taken for [N].
         classes: the names.
     """
+    from matplotlib.figure import Figure  # slow to import
+
     counts = np.zeros((len(classes), len(classes)), int)
     np.add.at(counts, (np.asarray(truth), np.asarray(predicted)), 1)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     side = INCHES * max(len(classes), 5)
-    figure, axes = plt.subplots(figsize=(side + 2.6, side + 1.6), layout="constrained")
+    figure = Figure(figsize=(side + 2.6, side + 1.6), layout="constrained")
+    axes = figure.subplots()
     image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     if len(classes) <= COUNTED:
         _write_counts(axes, counts, shares)
@@ -40,10 +40,9 @@ def plot_confusion(
     axes.set_title(f"{correct} of {total} right: {100 * correct / max(total, 1):.1f} %")
     figure.colorbar(image, ax=axes, label="share of the true class", shrink=0.8)
     figure.savefig(path, dpi=150)
-    plt.close(figure)
 
 
-def _write_counts(axes: plt.Axes, counts: np.ndarray, shares: np.ndarray) -> None:
+def _write_counts(axes: Any, counts: np.ndarray, shares: np.ndarray) -> None:
     """Puts every count but zero into its cell."""
     for row, column in zip(*np.nonzero(counts), strict=True):
         color = "white" if shares[row, column] > 0.6 else "black"
@@ -51,7 +50,7 @@ def _write_counts(axes: plt.Axes, counts: np.ndarray, shares: np.ndarray) -> Non
         axes.text(column, row, str(count), ha="center", va="center", color=color, fontsize=9)
 
 
-def _name_axes(axes: plt.Axes, names: Sequence[str]) -> None:
+def _name_axes(axes: Any, names: Sequence[str]) -> None:
     """Writes the classes beside the rows and below the columns, and lines between the cells."""
     places = range(len(names))
     tilt = 90 if max(map(len, names)) > 3 else 0

@@ -8,11 +8,10 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
+import scipy
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import ArrayLike
 from scipy import fft
-from scipy.signal import resample_poly
-from scipy.signal.windows import hann
 from scipy.sparse import csr_array
 
 WINDOW, HOP = 0.025, 0.010  # seconds that a frame hears, and from one frame to the next
@@ -51,7 +50,8 @@ def log_mel(waveform: np.ndarray, rate: int, bands: int = 40) -> np.ndarray:
     size, hop, points = _sizes(rate)
     padded = np.pad(np.asarray(waveform, np.float32), (size // 2, size))
     frames = sliding_window_view(padded, size)[: len(waveform) : hop]
-    power = np.square(np.abs(fft.rfft(frames * hann(size).astype(np.float32), points)))
+    window = scipy.signal.windows.hann(size).astype(np.float32)
+    power = np.square(np.abs(fft.rfft(frames * window, points)))
     energy = (_triangles(rate, bands) @ power.T).T
     energy /= energy.max() or 1.0
     return np.log(np.maximum(energy, FLOOR))
@@ -126,4 +126,4 @@ def resample(waveform: np.ndarray, rate: int, wanted: int) -> np.ndarray:
     if rate == wanted:
         return waveform
     common = math.gcd(rate, wanted)
-    return resample_poly(waveform, wanted // common, rate // common).astype(np.float32)
+    return scipy.signal.resample_poly(waveform, wanted // common, rate // common).astype(np.float32)

@@ -6,7 +6,7 @@ Nobody wrote them. They are there for trying things out without any data.
 from __future__ import annotations
 
 import numpy as np
-from scipy.interpolate import BSpline
+import scipy
 
 from experiments.perception.strokes import thin
 
@@ -71,7 +71,8 @@ def _stroke(text: str, rng: np.random.Generator) -> np.ndarray:
     pieces = len(places) - DEGREE
     knots = np.concatenate([[0] * DEGREE, np.arange(pieces + 1), [pieces] * DEGREE])
     pace = np.exp(rng.normal(0, 0.3, 20 * max(pieces, 2))).cumsum()
-    return BSpline(knots, places, DEGREE)(pieces * (pace - pace[0]) / (pace[-1] - pace[0]))
+    spline = scipy.interpolate.BSpline(knots, places, DEGREE)
+    return spline(pieces * (pace - pace[0]) / (pace[-1] - pace[0]))
 
 
 def _shared(places: np.ndarray, rng: np.random.Generator) -> np.ndarray:

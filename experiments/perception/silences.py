@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from scipy import ndimage
+import scipy
 
 from experiments.perception.examples import Arrays, Split
 
@@ -24,6 +24,7 @@ def cut(features: np.ndarray) -> list[np.ndarray]:
     loudness = features.mean(axis=1)
     low, high = np.percentile(loudness, (10, 90))
     spoken, wide = np.pad(loudness > (low + high) / 2, SHORTEST), np.ones(SHORTEST)
+    ndimage = scipy.ndimage
     spoken = ndimage.binary_opening(ndimage.binary_closing(spoken, wide), wide)
     spoken = spoken[SHORTEST:-SHORTEST]
     return [features[place] for place in ndimage.find_objects(ndimage.label(spoken)[0])]

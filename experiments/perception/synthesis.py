@@ -11,10 +11,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import scipy
 from flax import linen as nn
 from ml_collections import ConfigDict
 from scipy.special import xlogy
-from scipy.stats import multivariate_normal
 
 from experiments.config import ConfigError, make_network
 from experiments.perception import mixture
@@ -166,7 +166,7 @@ def baselines(splits: Mapping[str, Split], components: int) -> dict[str, dict[st
 def gaussian_nll(train: np.ndarray, test: np.ndarray) -> float:
     """-log p of the rows of `test` [N, 2], on average, for the Gaussian that fits `train` best."""
     covariance = np.cov(train.T, bias=True)
-    return -multivariate_normal(train.mean(axis=0), covariance).logpdf(test).mean()
+    return -scipy.stats.multivariate_normal(train.mean(axis=0), covariance).logpdf(test).mean()
 
 
 def end_nll(train: np.ndarray, test: np.ndarray) -> float:

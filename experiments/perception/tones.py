@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 
 import numpy as np
-from scipy import signal
+import scipy
 
 from experiments.perception.recordings import Recording
 
@@ -65,13 +65,13 @@ def say(symbol: str, voice: Voice, rng: np.random.Generator, rate: int) -> np.nd
     ends = np.cumsum(durations)
     time = np.arange(int(ends[-1]))
     pitch = voice.pitch * np.linspace(rng.uniform(0.85, 1.15), rng.uniform(0.7, 1.15), len(time))
-    source = signal.sawtooth(2 * np.pi * np.cumsum(pitch) / rate)
+    source = scipy.signal.sawtooth(2 * np.pi * np.cumsum(pitch) / rate)
     sound = np.zeros(len(time))
     for number, vowel in enumerate(vowels):
         presence = np.interp(time, ends - durations / 2, np.eye(len(vowels))[number])
         formants = voice.tract * rng.normal(1, 0.05, 2) * VOWELS[vowel]
         sound += presence * _resonate(source, formants, rate)
-    sound *= signal.windows.tukey(len(time), 0.3)
+    sound *= scipy.signal.windows.tukey(len(time), 0.3)
     sound /= np.abs(sound).max()
     noise = 10 ** (-rng.uniform(15, 35) / 20) * rng.normal(size=len(time))
     return (rng.uniform(0.1, 0.5) * (sound + noise).clip(-2, 2)).astype(np.float32)
@@ -79,6 +79,6 @@ def say(symbol: str, voice: Voice, rng: np.random.Generator, rate: int) -> np.nd
 
 def _resonate(source: np.ndarray, formants: np.ndarray, rate: int) -> np.ndarray:
     """The sum of what each formant's filter lets through; the higher one is softer."""
-    filters = [signal.iirpeak(f, f / BANDWIDTH, fs=rate) for f in formants]
-    low, high = (signal.lfilter(*coefficients, source) for coefficients in filters)
+    filters = [scipy.signal.iirpeak(f, f / BANDWIDTH, fs=rate) for f in formants]
+    low, high = (scipy.signal.lfilter(*coefficients, source) for coefficients in filters)
     return low + 0.7 * high

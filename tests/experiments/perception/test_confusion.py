@@ -1,8 +1,8 @@
 """The confusion matrix: what its cells, colours and title say."""
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from PIL import Image
 
 from experiments.perception import confusion
@@ -10,11 +10,15 @@ from experiments.perception import confusion
 
 @pytest.fixture
 def figure(monkeypatch):
-    """The last figure that was drawn, still open."""
-    monkeypatch.setattr(plt, "close", lambda figure: None)
-    yield plt.gcf
-    monkeypatch.undo()
-    plt.close("all")
+    """The last figure that was saved."""
+    saved, save = [], Figure.savefig
+
+    def keep(figure, *arguments, **options):
+        saved.append(figure)
+        save(figure, *arguments, **options)
+
+    monkeypatch.setattr(Figure, "savefig", keep)
+    return lambda: saved[-1]
 
 
 def test_counts_shares_and_accuracy(figure, tmp_path):
