@@ -10,58 +10,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from flax import linen as nn
 from ml_collections import ConfigDict
 
 from experiments.config import choose, make_network
-from experiments.data.buckets import pad
-from experiments.perception.examples import AXES, Arrays, Augment, Batch, Batches, Split
+from experiments.perception.examples import AXES, Arrays, Augment, Batch, Batches, Split, groups
+from experiments.perception.readout import Readout
 from experiments.task import Mean, Task
-from lstm_jax.linen import Recurrent
 
 POOLINGS = ("last", "mean")
 Prepare = Callable[[jax.Array], jax.Array]
 Predict = Callable[[Any, Arrays], np.ndarray]
-
-
-class Classify(nn.Module):
-    """A recurrent network whose outputs are pooled over time and read by a linear layer.
-
-    Attributes:
-        network: a cell, a stack or a bidirectional network.
-        classes: their number K.
-        pooling: "last", the output where each direction ends; "mean", over the valid steps.
-        bidirectional: whether the first half of an output runs forward, and the second backward.
-        dropout: of what is pooled, in training.
-    """
-
-    network: Any
-    classes: int
-    pooling: str = "last"
-    bidirectional: bool = False
-    dropout: float = 0.0
-
-    @nn.compact
-    def __call__(
-        self, inputs: jax.Array, lengths: jax.Array, deterministic: bool = True
-    ) -> jax.Array:
-        """Maps inputs [T, B, D] with lengths [B] to logits [B, K]."""
-        _, ys = Recurrent(self.network, time_major=True)(
-            inputs, lengths=lengths, deterministic=deterministic
-        )
-        pooled = self.pool(ys, lengths)
-        pooled = nn.Dropout(self.dropout)(pooled, deterministic=deterministic)
-        return nn.Dense(self.classes)(pooled).astype(jnp.float32)
-
-    def pool(self, ys: jax.Array, lengths: jax.Array) -> jax.Array:
-        """One vector [B, H] of the outputs [T, B, H] of a sequence, which are 0 in its padding."""
-        if self.pooling == "mean":
-            return ys.sum(axis=0) / jnp.maximum(lengths, 1)[:, None]
-        last = ys[jnp.maximum(lengths - 1, 0), jnp.arange(lengths.shape[0])]
-        if not self.bidirectional:
-            return last
-        half = ys.shape[-1] // 2
-        return jnp.concatenate([last[:, :half], ys[0, :, half:]], axis=-1)
 
 
 def classifier(
@@ -94,7 +52,7 @@ def classifier(
         ConfigError: if a field cannot be.
     """
     task = config.task
-    model = Classify(
+    model = Readout(
         make_network(config, task.bidirectional),
         len(classes),
         choose("task.pooling", task.pooling, POOLINGS),
@@ -122,7 +80,7 @@ def classifier(
 
 
 def loss(
-    model: Classify,
+    model: Readout,
     prepare: Prepare,
     params: Any,
     carry: tuple,
@@ -144,26 +102,21 @@ def loss(
 
 @partial(jax.jit, static_argnums=(0, 1))
 def _probabilities(
-    model: Classify, prepare: Prepare, params: Any, inputs: jax.Array, lengths: jax.Array
+    model: Readout, prepare: Prepare, params: Any, inputs: jax.Array, lengths: jax.Array
 ) -> jax.Array:
     apply: Callable[..., Any] = model.apply
     return jax.nn.softmax(apply(params, prepare(inputs), lengths))
 
 
 def predict(
-    model: Classify, prepare: Prepare, params: Any, inputs: Arrays, size: int = 100
+    model: Readout, prepare: Prepare, params: Any, inputs: Arrays, size: int = 100
 ) -> np.ndarray:
     """The probability of each class for each of some inputs [N, K], `size` of them at a time."""
-    found = []
-    longest = max(map(len, inputs))
-    for start in range(0, len(inputs), size):
-        some = list(inputs[start : start + size])
-        filled = some + [inputs[0][:0]] * (size - len(some))
-        lengths = np.array(list(map(len, filled)), np.int32)
-        padded = pad(filled, longest, 0, inputs[0].dtype)
-        probabilities = _probabilities(model, prepare, params, padded, lengths)
-        found.append(np.asarray(probabilities)[: len(some)])
-    return np.concatenate(found)
+    found = [
+        np.asarray(_probabilities(model, prepare, params, padded, lengths))
+        for padded, lengths in groups(inputs, size)
+    ]
+    return np.concatenate(found)[: len(inputs)]
 
 
 def accuracies(

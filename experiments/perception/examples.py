@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -107,10 +107,23 @@ class Batches:
         if rng is not None and self._augment is not None:
             chosen = [self._augment(sequence, rng) for sequence in chosen]
         said = [labels[n] if n >= 0 else labels[0][:0] for n in draw.examples]
-        return Batch(
-            pad(chosen, steps, 0, inputs[0].dtype),
-            np.array(list(map(len, chosen)), np.int32),
-            pad(said, width, 0).T,
-            np.array(list(map(len, said)), np.int32),
-            present,
-        )
+        padded, lengths = side_by_side(chosen, steps)
+        symbols, label_lengths = side_by_side(said, width)
+        return Batch(padded, lengths, symbols.T, label_lengths, present)
+
+
+def groups(inputs: Arrays, size: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """All inputs in their order, `size` at a time: padded [T, size, D] alike, with lengths [size].
+
+    Places that are left over in the last group are empty, of length 0.
+    """
+    longest = max(map(len, inputs))
+    for start in range(0, len(inputs), size):
+        some = list(inputs[start : start + size])
+        yield side_by_side(some + [inputs[0][:0]] * (size - len(some)), longest)
+
+
+def side_by_side(sequences: Sequence[np.ndarray], width: int) -> tuple[np.ndarray, np.ndarray]:
+    """Sequences [T, ...] padded to [width, B, ...], and their lengths [B]."""
+    lengths = np.array(list(map(len, sequences)), np.int32)
+    return pad(sequences, width, 0, sequences[0].dtype), lengths

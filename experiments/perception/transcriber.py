@@ -10,17 +10,15 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from flax import linen as nn
 from ml_collections import ConfigDict
 from rich.progress import track
 
 from experiments import signals
 from experiments.config import make_network
-from experiments.data.buckets import pad
 from experiments.perception import ctc
-from experiments.perception.examples import AXES, Arrays, Augment, Batch, Batches, Split
+from experiments.perception.examples import AXES, Arrays, Augment, Batch, Batches, Split, groups
+from experiments.perception.readout import Readout
 from experiments.task import Mean, Task
-from lstm_jax.linen import Recurrent
 
 GROUP = 32  # inputs that the model reads at once
 
@@ -30,25 +28,6 @@ class Transcript(NamedTuple):
 
     symbols: np.ndarray
     log_probs: np.ndarray
-
-
-class Transcribe(nn.Module):
-    """A recurrent network, dropout, and a linear layer to the logits of the blank and K symbols."""
-
-    network: Any
-    symbols: int
-    dropout: float = 0.0
-
-    @nn.compact
-    def __call__(
-        self, inputs: jax.Array, lengths: jax.Array, deterministic: bool = True
-    ) -> jax.Array:
-        """Maps inputs [T, B, D] with lengths [B] to logits [T, B, 1 + K]."""
-        _, ys = Recurrent(self.network, time_major=True)(
-            inputs, lengths=lengths, deterministic=deterministic
-        )
-        ys = nn.Dropout(self.dropout)(ys, deterministic=deterministic)
-        return nn.Dense(1 + self.symbols)(ys).astype(jnp.float32)
 
 
 def transcriber(
@@ -77,9 +56,8 @@ def transcriber(
         baselines: see `Task`; `ctc.label_error_rate` is named "label_error_rate" there too.
         facts: what else the results say about the data.
     """
-    model = Transcribe(
-        make_network(config, config.task.bidirectional), len(symbols), config.model.dropout
-    )
+    network = make_network(config, config.task.bidirectional)
+    model = Readout(network, 1 + len(symbols), "steps", dropout=config.model.dropout)
     batches = Batches(config, splits, augment)
     features = splits["train"].inputs[0].shape[1]
     read = partial(transcribe, model, config.task.beams)
@@ -105,7 +83,7 @@ def transcriber(
 
 
 def loss(
-    model: Transcribe, params: Any, carry: tuple, batch: Batch, key: jax.Array | None
+    model: Readout, params: Any, carry: tuple, batch: Batch, key: jax.Array | None
 ) -> tuple[jax.Array, tuple[tuple, dict[str, Mean]]]:
     """The negative log-likelihood of a batch's labels, in nats a label."""
     rngs = None if key is None else {"dropout": key}
@@ -119,24 +97,19 @@ def loss(
 
 
 @partial(jax.jit, static_argnums=0)
-def _log_probs(model: Transcribe, params: Any, inputs: jax.Array, lengths: jax.Array) -> jax.Array:
+def _log_probs(model: Readout, params: Any, inputs: jax.Array, lengths: jax.Array) -> jax.Array:
     apply: Callable[..., Any] = model.apply
     return jax.nn.log_softmax(apply(params, inputs, lengths))
 
 
-def transcribe(model: Transcribe, beams: int, params: Any, inputs: Arrays) -> list[Transcript]:
+def transcribe(model: Readout, beams: int, params: Any, inputs: Arrays) -> list[Transcript]:
     """What prefix beam search finds in each of some inputs [T, D]."""
     found = []
-    size, longest = min(GROUP, len(inputs)), max(map(len, inputs))
-    starts, quiet = range(0, len(inputs), size), not sys.stdout.isatty()
-    for start in track(starts, "transcribing", transient=True, disable=quiet):
+    read, quiet = list(groups(inputs, min(GROUP, len(inputs)))), not sys.stdout.isatty()
+    for padded, lengths in track(read, "transcribing", transient=True, disable=quiet):
         signals.check()
-        some = list(inputs[start : start + size])
-        filled = some + [inputs[0][:0]] * (size - len(some))
-        lengths = np.array(list(map(len, filled)), np.int32)
-        padded = pad(filled, longest, 0, inputs[0].dtype)
         log_probs = np.asarray(_log_probs(model, params, padded, lengths))
-        own = [log_probs[: len(sequence), column] for column, sequence in enumerate(some)]
+        own = [log_probs[:length, column] for column, length in enumerate(lengths) if length]
         found += [Transcript(ctc.prefix_beam_search(probs, beams), probs) for probs in own]
     return found
 

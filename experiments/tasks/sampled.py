@@ -13,13 +13,12 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from flax import linen as nn
 from ml_collections import ConfigDict
 
 from experiments import mesh
 from experiments.config import make_network
+from experiments.perception.readout import Readout
 from experiments.task import Mean, Task
-from lstm_jax.linen import Recurrent
 
 EVALUATION_SEED = 1997
 EVALUATION_BATCH = 256
@@ -66,26 +65,6 @@ class Record(NamedTuple):
     solved_at: jax.Array
 
 
-class LastStep(nn.Module):
-    """A recurrent network whose output at the last valid step is read by a linear layer."""
-
-    network: Any
-    outputs: int
-    dropout: float = 0.0
-
-    @nn.compact
-    def __call__(
-        self, inputs: jax.Array, lengths: jax.Array, deterministic: bool = True
-    ) -> jax.Array:
-        """Maps inputs [T, B, D] with lengths [B] to [B, outputs]."""
-        _, ys = Recurrent(self.network, time_major=True)(
-            inputs, lengths=lengths, deterministic=deterministic
-        )
-        last = ys[lengths - 1, jnp.arange(lengths.shape[0])]
-        last = nn.Dropout(self.dropout)(last, deterministic=deterministic)
-        return nn.Dense(self.outputs)(last)
-
-
 class Counter:
     """Endless batches that say nothing but their number; the runner's key decides the data."""
 
@@ -125,7 +104,8 @@ def sampled_task(
     criterion calls right. Of `metric`, more is better.
     """
     example = jax.eval_shape(lambda key: sample(key, 1), jax.random.PRNGKey(0))
-    model = LastStep(make_network(config), example.targets.shape[-1], config.model.dropout)
+    network, outputs = make_network(config), example.targets.shape[-1]
+    model = Readout(network, outputs, dropout=config.model.dropout)
 
     def init(key: jax.Array) -> Any:
         return model.init(key, jnp.zeros((1, 1, example.inputs.shape[-1])), jnp.ones(1, jnp.int32))

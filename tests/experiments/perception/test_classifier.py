@@ -9,8 +9,9 @@ import lstm_jax as lj
 from configs import default
 from experiments.config import resolve
 from experiments.mesh import Part
-from experiments.perception.classifier import Classify, accuracies, classifier
+from experiments.perception.classifier import accuracies, classifier
 from experiments.perception.examples import Split
+from experiments.perception.readout import Readout
 from experiments.training.loop import fit, load_best
 from lstm_jax.trees import from_dict
 
@@ -20,7 +21,7 @@ LENGTHS = np.array([6, 1, 4])
 
 def made(pooling, bidirectional):
     cell = lj.bidirectional(lj.lstm(3), lj.lstm(3)) if bidirectional else lj.lstm(3)
-    model = Classify(cell, 4, pooling, bidirectional)
+    model = Readout(cell, 4, pooling, bidirectional)
     xs = RNG.standard_normal((6, 3, 2)).astype(np.float32)
     params = model.init(jax.random.PRNGKey(0), xs, LENGTHS)
     return model, jax.tree.map(lambda p: p + RNG.standard_normal(p.shape) / 3, params), xs

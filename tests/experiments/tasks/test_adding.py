@@ -10,9 +10,9 @@ import pytest
 import lstm_jax as lj
 from configs import adding
 from experiments.config import ConfigError, resolve
+from experiments.perception.readout import Readout
 from experiments.tasks.adding import adding as build
 from experiments.tasks.adding import judge, sample
-from experiments.tasks.sampled import LastStep
 
 
 def test_sequences_follow_the_definition():
@@ -53,7 +53,7 @@ def test_judge():
 
 
 def test_the_last_valid_step_is_read_and_padding_is_not():
-    model = LastStep(lj.lstm(3), outputs=1)
+    model = Readout(lj.lstm(3), outputs=1)
     inputs = jax.random.normal(jax.random.PRNGKey(0), (6, 2, 2))
     lengths = jnp.array([4, 6])
     params = model.init(jax.random.PRNGKey(1), inputs, lengths)
