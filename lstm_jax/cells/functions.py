@@ -78,8 +78,13 @@ def peepholes(params: Params, affine: Affine) -> Callable[[int, Array, Array], A
 
 
 def layer_norm(v: Array, scale: Array, offset: Array) -> Array:
-    """LN(v) over the last axis, ε = 1e-5, then scale and offset (Ba et al. 2016, equation 4)."""
-    mean = v.mean(axis=-1, keepdims=True)
-    centered = v - mean
+    """LN(v) over the last axis, ε = 1e-5, then scale and offset (Ba et al. 2016, equation 4).
+
+    In float32 at least: a small variance magnifies what half precision rounds off.
+    """
+    dtype = v.dtype
+    v = v.astype(jnp.promote_types(dtype, jnp.float32))
+    centered = v - v.mean(axis=-1, keepdims=True)
     variance = (centered * centered).mean(axis=-1, keepdims=True)
-    return row(scale, v) * (centered * jax.lax.rsqrt(variance + 1e-5)) + row(offset, v)
+    normed = row(scale, v) * (centered * jax.lax.rsqrt(variance + 1e-5)) + row(offset, v)
+    return normed.astype(dtype)

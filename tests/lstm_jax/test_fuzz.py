@@ -26,6 +26,7 @@ TOLERANCES = {  # of values and of gradients, some hundred roundings where gates
     "bfloat16": (0.03, 0.1),
 }
 KINKS = ({"activation": "relu"}, {"log_space": True})  # a rounding error turns their slope over
+STEEP = "layer_norm_lstm"  # a small variance magnifies rounding up to 1 / √ε = 316 times
 
 
 class Plan(NamedTuple):
@@ -56,11 +57,13 @@ def plans(draw, case):
     def one(*choices):
         return draw(st.sampled_from(choices))
 
-    form, dtype = one("cell", "stack", "pair"), one(*TOLERANCES)
+    form = one("cell", "stack", "pair")
     alike = [other for other in CASES if other.space() == case.space()]
+    cases = (case,) if form == "cell" else (case, one(*alike))
+    dtype = one("float64", "float32", *([] if steep(cases) else ["float16", "bfloat16"]))
     return Plan(
         form=form,
-        cases=(case,) if form == "cell" else (case, one(*alike)),
+        cases=cases,
         sizes=(one(*range(7, -1, -1)), *(one(3, 1, 2, 4) for _ in "BDHH")),
         dtype=dtype,
         param_dtype=one("float32", dtype),
@@ -68,6 +71,10 @@ def plans(draw, case):
         reverse=form != "pair" and one(True, False),
         remat=one(3, None, 1, 2, 20),
     )
+
+
+def steep(cases):
+    return any(case.name == STEEP for case in cases)
 
 
 def network_of(plan):
@@ -158,7 +165,7 @@ def float64(tree):
 def check(plan, methods, variables, masks, cotangents):
     """One case."""
     wanted, gradients = expected(plan, variables, masks), {}
-    of_values, of_gradients = TOLERANCES[plan.dtype]
+    of_values, of_gradients = np.multiply(TOLERANCES[plan.dtype], 20 if steep(plan.cases) else 1)
     for method, run in methods.items():
         (state, ys), gradients[method] = run(variables, masks, cotangents)
         assert ys.dtype == plan.dtype
