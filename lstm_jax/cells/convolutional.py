@@ -10,7 +10,7 @@ from chex import Array
 
 from lstm_jax.cells.build import LSTMOptions, positive_integer, resolve
 from lstm_jax.cells.lstm import GATING, equations
-from lstm_jax.cells.memory import memory_cell
+from lstm_jax.cells.memory import memory, memory_cell
 from lstm_jax.types import Cell, LSTMState
 
 AXES = ("NHWC", "HWIO", "NHWC")  # of frames, kernels and results
@@ -74,8 +74,7 @@ def conv_lstm(
 
     def fresh(batch_size: int, dtype: jnp.dtype) -> LSTMState:
         shape = batch_size, height, width, filters
-        exact = jnp.promote_types(dtype, jnp.float32)
-        return LSTMState(h=jnp.zeros(shape, dtype), c=jnp.zeros(shape, exact))
+        return LSTMState(h=jnp.zeros(shape, dtype), c=memory(shape, dtype))
 
     return memory_cell(
         "conv_lstm",

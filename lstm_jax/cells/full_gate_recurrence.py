@@ -87,7 +87,7 @@ def full_gate_recurrence_lstm(hidden_size: int, **options: Unpack[LSTMOptions]) 
     def fresh(batch: int, dtype: jnp.dtype) -> FullGateRecurrenceState:
         return FullGateRecurrenceState(
             h=zeros(batch, hidden_size, dtype),
-            c=memory(batch, hidden_size, dtype),
+            c=memory((batch, hidden_size), dtype),
             gates=zeros(batch, 3 * hidden_size, dtype),
         )
 

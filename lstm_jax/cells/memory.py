@@ -50,7 +50,7 @@ def memory_cell(
 
     def fresh(batch_size: int, dtype: jnp.dtype) -> LSTMState:
         return LSTMState(
-            h=zeros(batch_size, output_size, dtype), c=memory(batch_size, hidden_size, dtype)
+            h=zeros(batch_size, output_size, dtype), c=memory((batch_size, hidden_size), dtype)
         )
 
     def fields(key: PRNGKey, dtype: jnp.dtype) -> dict[str, Array]:
@@ -74,9 +74,9 @@ def memory_cell(
     )
 
 
-def memory(batch_size: int, size: int, dtype: jnp.dtype) -> Array:
-    """A fresh c [B, H]: at least float32."""
-    return zeros(batch_size, size, jnp.promote_types(dtype, jnp.float32))
+def memory(shape: tuple[int, ...], dtype: jnp.dtype) -> Array:
+    """A fresh c: at least float32."""
+    return jnp.zeros(shape, jnp.promote_types(dtype, jnp.float32))
 
 
 def peephole(
