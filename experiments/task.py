@@ -38,6 +38,15 @@ class Mean(NamedTuple):
         return cls(jnp.sum(values * weights), jnp.sum(weights))
 
 
+def apply(
+    model: nn.Module, params: Params, *inputs: Any, key: jax.Array | None = None, **options: Any
+) -> Any:
+    """What Flax's `apply` returns, with dropout drawn by `key` and without any if it is None."""
+    if key is not None:
+        options |= {"deterministic": False, "rngs": {"dropout": key}}
+    return model.apply(params, *inputs, **options)
+
+
 class BatchIterator(Protocol):
     """An endless iterator whose position can be saved as JSON and restored."""
 

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from experiments.language.softmax import LogLinear
+from experiments.task import apply
 from lstm_jax.linen import Recurrent
 
 LOGITS = 2**23  # the largest number of them that a loss holds at a time
@@ -154,9 +155,8 @@ def fill(
 @partial(jax.jit, static_argnames="model")
 def nats(model: GapModel, params: Any, texts: jax.Array, lengths: jax.Array) -> jax.Array:
     """-log p of each word of texts [T, B] given all others, 0 past the lengths [B] -> [T, B]."""
-    apply: Callable[..., Any] = model.apply
     there = jnp.arange(len(texts))[:, None] < lengths
-    return jnp.where(there, apply(params, texts, lengths).nats(texts, LOGITS), 0.0)
+    return jnp.where(there, apply(model, params, texts, lengths).nats(texts, LOGITS), 0.0)
 
 
 @partial(jax.jit, static_argnames=("model", "beams"))
@@ -164,6 +164,5 @@ def fill_gaps(
     model: GapModel, params: Any, texts: jax.Array, lengths: jax.Array, gaps: jax.Array, beams: int
 ) -> Filled:
     """`fill` with what a model guesses."""
-    apply: Callable[..., Any] = model.apply
-    read = partial(apply, params, method="guess")
+    read = partial(apply, model, params, method="guess")
     return fill(read, texts, lengths, gaps, model.hidden, beams)

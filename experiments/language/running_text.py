@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,6 +18,7 @@ from experiments.language import decoding
 from experiments.language.samples import warn_of_unknown, write_samples
 from experiments.language.softmax import LogLinear
 from experiments.language.vocabulary import Vocabulary
+from experiments.task import apply
 from lstm_jax.linen import Recurrent
 
 TEMPERATURES = (0.5, 0.8, 1.0)
@@ -138,7 +138,6 @@ def generate(
     Returns:
         Symbols [length, B].
     """
-    apply: Callable[..., Any] = model.apply
 
     def choose_next(logits: jax.Array, key: jax.Array) -> jax.Array:
         known = logits.astype(jnp.float32)[..., :-1]
@@ -146,13 +145,13 @@ def generate(
 
     def step(carry: tuple[Any, jax.Array], key: jax.Array) -> tuple[Any, jax.Array]:
         state, symbols = carry
-        state, logits = apply(params, symbols[None], state)
+        state, logits = apply(model, params, symbols[None], state)
         symbols = choose_next(logits[0], key)
         return (state, symbols), symbols
 
     count = temperatures.shape[0]
     read = jnp.broadcast_to(prompt[:, None], (prompt.shape[0], count))
-    state, logits = apply(params, read, model.network.initial_state(count))
+    state, logits = apply(model, params, read, model.network.initial_state(count))
     keys = jax.random.split(key, length)
     first = choose_next(logits[-1], keys[0])
     _, rest = jax.lax.scan(step, (state, first), keys[1:])

@@ -21,7 +21,7 @@ from experiments.language.attention import ATTENTION
 from experiments.language.beam import Found, beam_search
 from experiments.language.decoder import Decoder, EncoderDecoder, Text
 from experiments.language.vocabulary import Vocabulary
-from experiments.task import Mean, Task
+from experiments.task import Mean, Task, apply
 
 ATTENTIONS = ("none", *ATTENTION)
 
@@ -161,10 +161,8 @@ class Writer:
 
         Source: Szegedy et al. 2016, arXiv:1512.00567, section 7.
         """
-        rngs = None if key is None else {"dropout": key}
-        apply: Callable[..., Any] = self.model.apply
         symbols = jnp.asarray(batch.symbols)
-        logits, _ = apply(params, batch.inputs, symbols[:-1], deterministic=key is None, rngs=rngs)
+        logits, _ = apply(self.model, params, batch.inputs, symbols[:-1], key=key)
         nats = optax.softmax_cross_entropy_with_integer_labels(logits, symbols[1:])
         valid = jnp.arange(nats.shape[0])[:, None] < batch.lengths
         right = jnp.argmax(logits, axis=-1) == symbols[1:]
@@ -205,13 +203,13 @@ class Writer:
     def _find(self, params: Any, inputs: Any) -> Found:
         """Beam search for every one of some inputs."""
         mark, options, beams = self.vocabulary, self.config.task, self.config.task.beams
-        apply: Callable[..., Any] = self.model.apply
-        memory, state = apply(params, inputs, method="read")
+        memory, state = apply(self.model, params, inputs, method="read")
         memory = jax.tree.map(lambda leaf: jnp.repeat(leaf, beams, axis=0), memory)
         never = np.isin(np.arange(mark.size), (mark.unknown, mark.start))
 
         def step(state: Any, symbols: jax.Array) -> tuple[Any, jax.Array]:
-            state, logits, _ = apply(params, symbols[None], state, memory, method="write")
+            given = symbols[None], state, memory
+            state, logits, _ = apply(self.model, params, *given, method="write")
             return state, jnp.where(never, -jnp.inf, logits[0])
 
         first = jnp.full(memory.mask.shape[0] // beams, mark.start, jnp.int32)

@@ -18,7 +18,7 @@ from experiments.config import make_network
 from experiments.perception import ctc
 from experiments.perception.examples import AXES, Arrays, Augment, Batch, Batches, Split, groups
 from experiments.perception.readout import Readout
-from experiments.task import Mean, Task
+from experiments.task import Mean, Task, apply
 
 GROUP = 32  # inputs that the model reads at once
 
@@ -55,18 +55,26 @@ def transcriber(
             `transcribe(params, inputs) -> list of Transcript`.
         baselines: see `Task`; `ctc.label_error_rate` is named "label_error_rate" there too.
         facts: what else the results say about the data.
+
+    Returns:
+        The task.
+
+    Raises:
+        ConfigError: if the network cannot be built.
+
+    Source: Graves et al. 2006, "Connectionist temporal classification", ICML.
     """
     network = make_network(config, config.task.bidirectional)
     model = Readout(network, 1 + len(symbols), "steps", dropout=config.model.dropout)
     batches = Batches(config, splits, augment)
     features = splits["train"].inputs[0].shape[1]
-    read = partial(transcribe, model, config.task.beams)
+    read = partial(_transcribe, model, config.task.beams)
 
     return Task(
         model=model,
         init=lambda key: model.init(key, jnp.zeros((1, 1, features)), jnp.ones(1, jnp.int32)),
         initial_carry=tuple,
-        loss=partial(loss, model),
+        loss=partial(_loss, model),
         train_batches=batches.train,
         eval_batches=batches.evaluation,
         metric="loss",
@@ -77,19 +85,16 @@ def transcriber(
         batch_axes=AXES,
         unit="labels",
         headline="label_error_rate",
-        score=lambda params, split: error_rates(read(params, splits[split].inputs), splits[split]),
+        score=lambda params, split: _error_rates(read(params, splits[split].inputs), splits[split]),
         baselines=baselines,
     )
 
 
-def loss(
+def _loss(
     model: Readout, params: Any, carry: tuple, batch: Batch, key: jax.Array | None
 ) -> tuple[jax.Array, tuple[tuple, dict[str, Mean]]]:
     """The negative log-likelihood of a batch's labels, in nats a label."""
-    rngs = None if key is None else {"dropout": key}
-    apply: Callable[..., Any] = model.apply
-    inputs = jnp.asarray(batch.inputs)
-    logits = apply(params, inputs, batch.lengths, deterministic=key is None, rngs=rngs)
+    logits = apply(model, params, jnp.asarray(batch.inputs), batch.lengths, key=key)
     nats = ctc.losses(logits, batch.lengths, batch.labels, batch.label_lengths)
     labels = jnp.asarray(batch.label_lengths, nats.dtype)
     mean = Mean(jnp.sum(nats, where=batch.present), jnp.sum(labels, where=batch.present))
@@ -98,11 +103,10 @@ def loss(
 
 @partial(jax.jit, static_argnums=0)
 def _log_probs(model: Readout, params: Any, inputs: jax.Array, lengths: jax.Array) -> jax.Array:
-    apply: Callable[..., Any] = model.apply
-    return jax.nn.log_softmax(apply(params, inputs, lengths))
+    return jax.nn.log_softmax(apply(model, params, inputs, lengths))
 
 
-def transcribe(model: Readout, beams: int, params: Any, inputs: Arrays) -> list[Transcript]:
+def _transcribe(model: Readout, beams: int, params: Any, inputs: Arrays) -> list[Transcript]:
     """What prefix beam search finds in each of some inputs [T, D]."""
     found = []
     read, quiet = list(groups(inputs, min(GROUP, len(inputs)))), not sys.stdout.isatty()
@@ -114,7 +118,7 @@ def transcribe(model: Readout, beams: int, params: Any, inputs: Arrays) -> list[
     return found
 
 
-def error_rates(transcripts: Sequence[Transcript], split: Split) -> dict[str, float]:
+def _error_rates(transcripts: Sequence[Transcript], split: Split) -> dict[str, float]:
     """The label error rates of a split's transcripts, and of the best paths through the same."""
     labels = list(split.labels)
     best = [ctc.greedy(transcript.log_probs) for transcript in transcripts]

@@ -24,7 +24,7 @@ from experiments.language.missing_lines import Lines, Puzzle, join, puzzles
 from experiments.language.ngrams import NGrams, perplexity
 from experiments.language.samples import warn_of_unknown, write_samples
 from experiments.language.vocabulary import Vocabulary, build
-from experiments.task import Mean, Task
+from experiments.task import Mean, Task, apply
 
 LONGEST = 100  # words; what is longer counts as several lines
 GUESSES = (1, 5)
@@ -158,13 +158,12 @@ def loss(
     model: GapModel, rate: float, params: Any, carry: tuple, batch: Batch, key: jax.Array | None
 ) -> tuple[jax.Array, tuple[tuple, dict[str, Mean]]]:
     """Cross-entropy in nats a word, of all words; in training some of those read are hidden."""
-    words, rngs = jnp.asarray(batch.words), None
+    words, dropout = jnp.asarray(batch.words), None
     seen = words
     if key is not None:
-        hide_key, dropout_key = jax.random.split(key)
-        seen, rngs = gaps.hide(hide_key, words, model.hidden, rate), {"dropout": dropout_key}
-    apply: Callable[..., Any] = model.apply
-    read = apply(params, seen, batch.lengths, deterministic=key is None, rngs=rngs)
+        hide_key, dropout = jax.random.split(key)
+        seen = gaps.hide(hide_key, words, model.hidden, rate)
+    read = apply(model, params, seen, batch.lengths, key=dropout)
     there = jnp.arange(len(words))[:, None] < batch.lengths
     nats = Mean.of(read.nats(words, gaps.LOGITS), there)
     means = {"nats": nats}

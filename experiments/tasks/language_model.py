@@ -22,7 +22,7 @@ from experiments.language.running_text import LanguageModel, sample
 from experiments.language.texts import Counts, encode, facts, load
 from experiments.language.vocabulary import Vocabulary
 from experiments.language.windows import Window, Windows
-from experiments.task import Mean, Task
+from experiments.task import Mean, Task, apply
 
 BATCH_AXES = Window._make((1, 1, 1, 0))
 
@@ -117,9 +117,7 @@ def loss(
         fresh(),
         carry,
     )
-    rngs = None if key is None else {"dropout": key}
-    apply: Callable[..., Any] = partial(model.apply, method="read", rngs=rngs)
-    carry, reading = apply(params, batch.inputs, state, deterministic=key is None)
+    carry, reading = apply(model, params, batch.inputs, state, method="read", key=key)
     nats = reading.following.nats(jnp.asarray(batch.targets))
     weights = jnp.asarray(batch.weights)
     mean = Mean.of(nats, weights)

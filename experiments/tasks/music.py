@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,7 +19,7 @@ from ml_collections import ConfigDict
 from experiments import midi
 from experiments.config import ConfigError, make_network
 from experiments.data import batches, downloads, files, matlab
-from experiments.task import Mean, Task
+from experiments.task import Mean, Task, apply
 from lstm_jax.linen import Recurrent
 
 FIELD = "config.task.path"
@@ -151,11 +151,7 @@ def loss(
 ) -> tuple[jax.Array, tuple[tuple, dict[str, Mean]]]:
     """Negative log-likelihood in nats of the frames after the first, averaged over them."""
     lengths = jnp.maximum(batch.lengths - 1, 0)
-    rngs = None if key is None else {"dropout": key}
-    apply: Callable[..., Any] = model.apply
-    _, logits = apply(
-        params, batch.roll[:-1], lengths=lengths, deterministic=key is None, rngs=rngs
-    )
+    _, logits = apply(model, params, batch.roll[:-1], lengths=lengths, key=key)
     nats = optax.sigmoid_binary_cross_entropy(logits.astype(jnp.float32), batch.roll[1:])
     valid = jnp.arange(nats.shape[0])[:, None] < lengths
     mean = Mean.of(nats.sum(axis=-1), valid)
@@ -243,11 +239,10 @@ def compose(
     Returns:
         Frames [length, notes] of 0.0 and 1.0.
     """
-    apply: Callable[..., Any] = model.apply
 
     def step(carry: tuple[Any, jax.Array], key: jax.Array) -> tuple[Any, jax.Array]:
         state, frame = carry
-        state, logits = apply(params, frame[None, None], state)
+        state, logits = apply(model, params, frame[None, None], state)
         odds = logits[0, 0].astype(jnp.float32) / temperature
         following = jax.random.bernoulli(key, jax.nn.sigmoid(odds)).astype(frame.dtype)
         return (state, following), frame

@@ -18,7 +18,7 @@ from ml_collections import ConfigDict
 from experiments import mesh
 from experiments.config import make_network
 from experiments.perception.readout import Readout
-from experiments.task import Mean, Task
+from experiments.task import Mean, Task, apply
 
 EVALUATION_SEED = 1997
 EVALUATION_BATCH = 256
@@ -111,11 +111,9 @@ def sampled_task(
         return model.init(key, jnp.zeros((1, 1, example.inputs.shape[-1])), jnp.ones(1, jnp.int32))
 
     def loss(params: Any, carry: Record, batch: jax.Array, key: jax.Array | None) -> Any:
-        sequences, rngs = _draw(sample, batch, key, config.train.batch_size)
+        sequences, dropout = _draw(sample, batch, key, config.train.batch_size)
         sequences = mesh.constrain(mesh.make_mesh(config), sequences, BATCH_AXES)
-        outputs: Any = model.apply(
-            params, sequences.inputs, sequences.lengths, deterministic=key is None, rngs=rngs
-        )
+        outputs = apply(model, params, sequences.inputs, sequences.lengths, key=dropout)
         verdict = judge(outputs, sequences.targets)
         right = jnp.all(verdict.errors < criterion.tolerance, axis=-1)
         values = {
@@ -149,7 +147,7 @@ def _draw(sample: Callable, batch: jax.Array, key: jax.Array | None, size: int) 
         fixed = jax.random.fold_in(jax.random.PRNGKey(EVALUATION_SEED), batch)
         return sample(fixed, EVALUATION_BATCH), None
     data_key, dropout_key = jax.random.split(key)
-    return sample(data_key, size), {"dropout": dropout_key}
+    return sample(data_key, size), dropout_key
 
 
 def _record(old: Record, right: jax.Array, error: jax.Array, criterion: Criterion) -> Record:
