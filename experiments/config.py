@@ -107,10 +107,9 @@ def make_network(config: ConfigDict, bidirectional: bool = False, frames: bool =
     Raises:
         ConfigError: if the cell cannot be built, or reads frames where the task has no `frames`.
     """
-    name = choose("cell.name", config.cell.name, lj.CELLS)
-    if not frames and "image_size" in _accepted(lj.CELLS[name]):
+    if not frames and reads_frames(config):
         raise ConfigError(
-            f"config.cell.name is {name!r}, which reads frames, and the task"
+            f"config.cell.name is {config.cell.name!r}, which reads frames, and the task"
             f" {config.task.name!r} has none; choose another cell"
         )
     cells: list[Any] = [make_cell(config) for _ in range(config.cell.layers)]
@@ -119,6 +118,12 @@ def make_network(config: ConfigDict, bidirectional: bool = False, frames: bool =
     if len(cells) == 1 and not config.model.residual:
         return cells[0]
     return lj.stack(*cells, dropout=config.model.dropout, residual=config.model.residual)
+
+
+def reads_frames(config: ConfigDict) -> bool:
+    """Whether the cell reads images rather than vectors."""
+    name = choose("cell.name", config.cell.name, lj.CELLS)
+    return "image_size" in _accepted(lj.CELLS[name])
 
 
 def make_optimizer(config: ConfigDict) -> optax.GradientTransformation:

@@ -205,7 +205,7 @@ TASK_FIELDS = {  # those of each task, which may have closer bounds of its own
         "task.patch": SIZE,
         "task.context": integer(1, 10**4),
         "task.ahead": integer(1, 10**4),
-        "task.alone": number("a number in [0, 1]", lambda v: 0 <= v <= 1),
+        "task.free_running": number("a number in [0, 1]", lambda v: 0 <= v <= 1),
         "task.widening": SIZE,
     },
     "word_lm": LANGUAGE_MODEL,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -10,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from experiments.task import apply
 from lstm_jax.linen import Recurrent
 
 
@@ -57,7 +57,7 @@ def to_frames(patches: jax.Array) -> jax.Array:
 
 
 @partial(jax.jit, static_argnames=("model", "ahead"))
-def go_on(model: Forecaster, params: Any, truth: jax.Array, ahead: int) -> jax.Array:
+def free_run(model: Forecaster, params: Any, truth: jax.Array, ahead: int) -> jax.Array:
     """Predicts several frames after some, the second of them from the first, and so on.
 
     Args:
@@ -69,25 +69,24 @@ def go_on(model: Forecaster, params: Any, truth: jax.Array, ahead: int) -> jax.A
     Returns:
         [ahead, B, H, W], in [0, 1].
     """
-    apply: Callable[..., Any] = model.apply
 
     def step(carry: tuple[Any, jax.Array], _: None) -> tuple[Any, jax.Array]:
         state, frame = carry
-        state, logits = apply(params, frame[None], state)
+        state, logits = apply(model, params, frame[None], state)
         return (state, jax.nn.sigmoid(logits[0])), frame
 
-    state, logits = apply(params, truth)
+    state, logits = apply(model, params, truth)
     first = (state, jax.nn.sigmoid(logits[-1]))
     return jax.lax.scan(step, first, length=ahead)[1]
 
 
-def partly_alone(
+def partly_free_running(
     model: Forecaster, params: Any, truth: jax.Array, context: int, share: float, key: jax.Array
 ) -> jax.Array:
     """Puts predictions, as constants, in place of what follows the context in some videos.
 
-    What a model reads in going on is thus what it has learnt to read: the scheduled sampling of
-    Bengio et al. 2015, arXiv:1506.03099, a whole video at a time.
+    What a model reads in free running is thus what it has learnt to read, after Bengio et al. 2015,
+    "Scheduled sampling", arXiv:1506.03099; but for whole videos, and as often from first to last.
 
     Args:
         model: the model.
@@ -100,6 +99,6 @@ def partly_alone(
     Returns:
         [T, B, H, W].
     """
-    own = go_on(model, jax.lax.stop_gradient(params), truth[:context], len(truth) - context)
+    own = free_run(model, jax.lax.stop_gradient(params), truth[:context], len(truth) - context)
     chosen = jax.random.bernoulli(key, share, (truth.shape[1], 1, 1))
     return jnp.concatenate([truth[:context], jnp.where(chosen, own, truth[context:])])

@@ -13,14 +13,13 @@ import numpy as np
 import optax
 from ml_collections import ConfigDict
 
-from experiments.config import ConfigError, choose, make_network
+from experiments.config import ConfigError, choose, make_network, reads_frames
 from experiments.data import batches, mnist
 from experiments.perception import frames
 from experiments.perception.films import Film, plot_films, write_gif
-from experiments.perception.forecaster import Forecaster, go_on, partly_alone
-from experiments.task import Mean, Task
+from experiments.perception.forecaster import Forecaster, free_run, partly_free_running
+from experiments.task import Mean, Task, apply
 
-SPATIAL = ("conv_lstm",)  # cells that read images rather than vectors
 DATA = ("digits", "shapes")
 BATCH_AXES = 1  # a batch is frames uint8 [T, B, H, W]
 HELD_OUT = {"valid": 200, "test": 500}  # videos
@@ -42,7 +41,7 @@ def video(config: ConfigDict) -> Task:
     used = config.task
     draw = source(config)
     model = Forecaster(
-        network(config), used.patch, config.cell.name in SPATIAL, config.model.dropout
+        network(config), used.patch, reads_frames(config), config.model.dropout
     )
     size = config.train.batch_size
     drawn = batches.endless(lambda n: draw("train", range(n * size, (n + 1) * size)))
@@ -50,7 +49,7 @@ def video(config: ConfigDict) -> Task:
         model=model,
         init=lambda key: model.init(key, jnp.zeros((1, 1, used.size, used.size))),
         initial_carry=tuple,
-        loss=partial(loss, model, used.context, used.alone),
+        loss=partial(loss, model, used.context, used.free_running),
         train_batches=lambda part: batches.iterate(drawn, part, BATCH_AXES),
         eval_batches=partial(in_order, draw),
         metric="nll",
@@ -97,7 +96,7 @@ def network(config: ConfigDict) -> Any:
             f"config.task.patch is {used.patch}, it must divide config.task.size, {used.size}"
         )
     places = (used.size // used.patch,) * 2
-    if own.cell.name not in SPATIAL:
+    if not reads_frames(config):
         own.cell.hidden_size *= used.widening
     elif own.cell.image_size not in (None, places):
         raise ConfigError(
@@ -106,7 +105,7 @@ def network(config: ConfigDict) -> Any:
         )
     else:
         own.cell.image_size = places
-    return make_network(own, frames=own.cell.name in SPATIAL)
+    return make_network(own, frames=reads_frames(config))
 
 
 def in_order(draw: Draw, split: str) -> Iterable[np.ndarray]:
@@ -119,7 +118,7 @@ def in_order(draw: Draw, split: str) -> Iterable[np.ndarray]:
 def loss(
     model: Forecaster,
     context: int,
-    alone: float,
+    free_running: float,
     params: Any,
     carry: tuple,
     batch: jax.Array,
@@ -127,17 +126,15 @@ def loss(
 ) -> tuple[jax.Array, tuple[tuple, dict[str, Mean]]]:
     """Negative log-likelihood in nats of the frames after the first, averaged over them.
 
-    In training, a share `alone` of the videos is read as `go_on` reads it.
+    In training, a share `free_running` of the videos is read as `free_run` reads it.
     """
-    truth, rngs = scaled(batch), None
+    truth, dropout = scaled(batch), None
     read = truth[:-1]
     if key is not None:
         choice, dropout = jax.random.split(key)
-        rngs = {"dropout": dropout}
-        if alone:
-            read = partly_alone(model, params, truth, context, alone, choice)[:-1]
-    apply: Callable[..., Any] = model.apply
-    _, logits = apply(params, read, deterministic=key is None, rngs=rngs)
+        if free_running:
+            read = partly_free_running(model, params, truth, context, free_running, choice)[:-1]
+    _, logits = apply(model, params, read, key=dropout)
     nll = optax.sigmoid_binary_cross_entropy(logits, truth[1:]).sum((-2, -1))
     mse = squared_error(jax.nn.sigmoid(logits), truth[1:])
     return nll.mean(), (carry, {"nll": Mean.of(nll), "mse": Mean.of(mse)})
@@ -160,7 +157,7 @@ def score(
     errors = []
     for batch in videos:
         truth = scaled(batch)
-        ahead = go_on(model, params, truth[:context], len(truth) - context)
+        ahead = free_run(model, params, truth[:context], len(truth) - context)
         errors.append(np.asarray(squared_error(ahead, truth[context:])))
     return {"mse_ahead": np.concatenate(errors, axis=1).mean().item()}
 
@@ -203,9 +200,8 @@ def sample(
         directory: where the files go.
     """
     truth = scaled(videos())
-    apply: Callable[..., Any] = model.apply
-    following = jax.nn.sigmoid(apply(params, truth[:-1])[1])
-    ahead = go_on(model, params, truth[:context], len(truth) - context)
+    following = jax.nn.sigmoid(apply(model, params, truth[:-1])[1])
+    ahead = free_run(model, params, truth[:context], len(truth) - context)
     shown = [np.asarray(part).swapaxes(0, 1) for part in (truth, following, ahead)]
     films = list(map(Film, *shown))
     plot_films(directory / "frames.png", films)

@@ -8,8 +8,8 @@ import pytest
 import lstm_jax as lj
 from experiments.perception.forecaster import (
     Forecaster,
-    go_on,
-    partly_alone,
+    free_run,
+    partly_free_running,
     to_frames,
     to_patches,
 )
@@ -69,7 +69,7 @@ def test_going_on_reads_its_own_predictions(name):
     """Against reading everything anew for each further frame."""
     model, truth = MODELS[name], random_frames(3, 2)
     params = strong(model)
-    found = go_on(model, params, truth, 3)
+    found = free_run(model, params, truth, 3)
     for frame in found:
         np.testing.assert_allclose(frame, predict(model, params, truth)[-1], atol=1e-5)
         truth = jnp.concatenate([truth, frame[None]])
@@ -79,8 +79,8 @@ def test_going_on_reads_its_own_predictions(name):
 def test_a_share_of_the_videos_is_read_from_predictions():
     model, truth = MODELS["lstm"], random_frames(5, 40)
     params, key = strong(model), jax.random.PRNGKey(2)
-    mix = jax.jit(lambda share: partly_alone(model, params, truth, 3, share, key))
-    own = go_on(model, params, truth[:3], 2)
+    mix = jax.jit(lambda share: partly_free_running(model, params, truth, 3, share, key))
+    own = free_run(model, params, truth[:3], 2)
     mixed = mix(0.3)
     np.testing.assert_array_equal(mixed[:3], truth[:3])
     alone = (mixed[3:] != truth[3:]).any((0, 2, 3))
@@ -95,7 +95,7 @@ def test_predictions_that_are_read_are_constants():
     model, truth = MODELS["lstm"], random_frames(4, 2)
 
     def mix(params):
-        return partly_alone(model, params, truth, 3, 1.0, jax.random.PRNGKey(0)).sum()
+        return partly_free_running(model, params, truth, 3, 1.0, jax.random.PRNGKey(0)).sum()
 
     for gradient in jax.tree.leaves(jax.jit(jax.grad(mix))(strong(model))):
         assert not gradient.any()

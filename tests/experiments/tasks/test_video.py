@@ -14,7 +14,7 @@ from experiments import command_line
 from experiments.config import ConfigError, resolve
 from experiments.mesh import Part
 from experiments.perception import frames
-from experiments.perception.forecaster import go_on
+from experiments.perception.forecaster import free_run
 from experiments.tasks.video import HELD_OUT, network, video
 from experiments.training.step import init_state, make_evaluate, make_train_step
 
@@ -97,16 +97,16 @@ def test_the_reported_numbers_are_those_of_every_frame_but_the_first(cell):
     assert reported["mse"] == pytest.approx(summed((guess - truth[1:]) ** 2), rel=1e-4)
 
 
-@pytest.mark.parametrize("alone", [0.0, 1.0])
-def test_training_reads_the_truth_or_goes_on_alone(alone):
-    config = tiny(**{"task.alone": alone})
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_training_reads_the_truth_or_goes_on_alone(share):
+    config = tiny(**{"task.free_running": share})
     task = video(config)
     params, truth = strong(task), some_videos(number=2)
     batch = np.rint(255 * truth).astype(np.uint8)
     train, _ = jax.jit(task.loss)(params, (), batch, jax.random.PRNGKey(0))
-    if alone:
+    if share:
         read = jnp.asarray(truth[:CONTEXT], jnp.float32)
-        later = np.asarray(go_on(task.model, params, read, AHEAD))
+        later = np.asarray(free_run(task.model, params, read, AHEAD))
         read = np.concatenate([truth[:CONTEXT], later])
     else:
         read = truth
@@ -117,7 +117,7 @@ def test_training_reads_the_truth_or_goes_on_alone(alone):
 def test_the_score_is_the_error_several_frames_ahead():
     task = video(tiny())
     params, truth = strong(task), some_videos()
-    ahead = go_on(task.model, params, jnp.asarray(truth[:CONTEXT], jnp.float32), AHEAD)
+    ahead = free_run(task.model, params, jnp.asarray(truth[:CONTEXT], jnp.float32), AHEAD)
     expected = summed((np.asarray(ahead, np.float64) - truth[CONTEXT:]) ** 2)
     assert task.score(params, "test")["mse_ahead"] == pytest.approx(expected, rel=1e-4)
 
