@@ -13,11 +13,10 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 
+from experiments.colors import COLORS
 from experiments.training.results import read_metrics
 
-# Okabe & Ito's palette: distinct to color-blind readers, and in gray by the line styles.
-COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-STYLES = ("-", "--", "-.", ":")
+STYLES = ("-", "--", "-.", ":")  # tell lines apart in gray
 
 
 def learning_curves(directories: Mapping[str, Path], metric: str, path: Path) -> None:

@@ -10,9 +10,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from experiments.colors import RIGHT, WRONG
+
 WIDTH = 12.0  # inches
 PANELS = 9  # square images side by side
-RIGHT, WRONG = "#007A5A", "#B84A00"  # of Okabe & Ito's hues, dark enough for text
 NEUTRAL = "black"  # where nothing says what is right
 SHADE = 0.75  # how dark a place is that attention leaves out
 

@@ -11,10 +11,16 @@ import numpy as np
 from experiments.language.vocabulary import Vocabulary, split_words
 
 
-def write_samples(directory: Path, texts: Sequence[str]) -> None:
-    """Prints texts, a line between them, and writes them to samples.txt."""
+def write_samples(directory: Path, texts: Sequence[str], name: str = "samples.txt") -> None:
+    """Prints texts, a line between them, and writes them to a file.
+
+    Args:
+        directory: where the file goes.
+        texts: each ends with a line's end.
+        name: of the file.
+    """
     text = "\n".join(texts)
-    (directory / "samples.txt").write_text(text, encoding="utf-8")
+    (directory / name).write_text(text, encoding="utf-8")
     print(text)
 
 

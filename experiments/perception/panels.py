@@ -9,8 +9,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from experiments.colors import RIGHT, WRONG
+
 COLUMNS = 8
-RIGHT, WRONG = "#007A5A", "#B84A00"  # of Okabe & Ito's hues, dark enough for text
 
 
 class Panel(NamedTuple):
@@ -22,7 +23,13 @@ class Panel(NamedTuple):
 
 
 def plot_panels(path: Path, panels: Sequence[Panel], title: str) -> None:
-    """Draws pictures in rows under a title, as a PNG."""
+    """Draws pictures in rows under a title.
+
+    Args:
+        path: the PNG to write.
+        panels: the pictures, at least one.
+        title: what is written above them all.
+    """
     from matplotlib.figure import Figure  # slow to import
 
     rows = math.ceil(len(panels) / COLUMNS)

@@ -39,7 +39,7 @@ class Readout(nn.Module):
         )
         read = self.pool(ys, lengths)
         read = nn.Dropout(self.dropout)(read, deterministic=deterministic)
-        return nn.Dense(self.outputs)(read).astype(jnp.float32)
+        return nn.Dense(self.outputs)(read)
 
     def pool(self, ys: jax.Array, lengths: jax.Array) -> jax.Array:
         """What is read of the outputs ys [T, B, H] of sequences, which are 0 in their padding."""

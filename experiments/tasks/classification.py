@@ -17,9 +17,11 @@ from experiments.data import downloads, files, series
 from experiments.data.buckets import pad
 from experiments.data.downloads import DataSet
 from experiments.data.series import Series
-from experiments.perception import bells, neighbours
+from experiments.language.samples import write_samples
+from experiments.perception import dtw
 from experiments.perception.classifier import Predict, classifier
 from experiments.perception.confusion import plot_confusion
+from experiments.perception.cylinder_bell_funnel import cylinder_bell_funnel
 from experiments.perception.examples import Split
 from experiments.task import Task
 
@@ -40,7 +42,7 @@ JAPANESE_VOWELS = (
 GENERATED = {"train": 120, "test": 90}  # cylinders, bells and funnels
 HELD_OUT = 5  # one of so many examples of a class is held out
 FARTHEST = 1e6  # deviations
-PATIENCE = 5 * 10**9  # cells of time warping, some two minutes; what takes more is left out
+PATIENCE = 5 * 10**9  # differences of time warping, some two minutes; beyond them it is left out
 
 
 class Data(NamedTuple):
@@ -69,28 +71,34 @@ class Data(NamedTuple):
 def classification(config: ConfigDict) -> Task:
     """Classes of Japanese vowels by speaker, of generated series, or of `config.task.path`.
 
-    Validation, every fifth example of each class in training, is small, so that its loss selects
-    and not its accuracy. Inputs are normalised by the training split.
+    Every fifth example of each class in the training file is for validation. Inputs are normalised
+    by the training split.
 
     Raises:
         ConfigError: if a file is absent or wrong, or a field cannot be.
     """
     data = load(config)
-    task = classifier(
+    return classifier(
         config,
         data.splits,
         data.classes,
         augment=partial(augment, config.task.noise, config.task.drop),
         baselines=partial(baselines, data),
         sample=partial(sample, data),
-        facts=facts(data),
+        facts={"name": data.name, "dimensions": len(data.mean)},
     )
-    return task._replace(metric="loss", higher_is_better=False, headline="accuracy")
 
 
 def load(config: ConfigDict) -> Data:
-    """The series that `config.task` names, in their splits."""
-    train, test = read(config)
+    """The series that `config.task` names, in their splits.
+
+    Args:
+        config: `task.data`, `task.path` and `data_dir` are used.
+
+    Raises:
+        ConfigError: if a file is absent or wrong, or has too few series or classes.
+    """
+    train, test = _read(config)
     if test is None:
         train, test = divide(train)
     train, valid = divide(train)
@@ -101,20 +109,20 @@ def load(config: ConfigDict) -> Data:
     return prepare(train, valid, test)
 
 
-def read(config: ConfigDict) -> tuple[Series, Series | None]:
+def _read(config: ConfigDict) -> tuple[Series, Series | None]:
     """The series to learn from, and those of the test if they are apart."""
     name = choose("task.data", config.task.data, ("cylinder_bell_funnel", "japanese_vowels"))
     if config.task.path:
-        return read_pair(Path(config.task.path))
+        return _read_pair(Path(config.task.path))
     if name == "japanese_vowels":
         paths = [downloads.locate(data_set, config.data_dir) for data_set in JAPANESE_VOWELS]
         train, test = (series.read_ts(path, "config.task.data") for path in paths)
         return train, test
-    drawn = [bells.cylinder_bell_funnel(n, seed) for seed, n in enumerate(GENERATED.values())]
+    drawn = [cylinder_bell_funnel(n, seed) for seed, n in enumerate(GENERATED.values())]
     return drawn[0], drawn[1]
 
 
-def read_pair(path: Path) -> tuple[Series, Series | None]:
+def _read_pair(path: Path) -> tuple[Series, Series | None]:
     """A file NAME_TRAIN.ts, and NAME_TEST.ts if that is beside it.
 
     Raises:
@@ -125,14 +133,14 @@ def read_pair(path: Path) -> tuple[Series, Series | None]:
     if beside == path or not beside.is_file():
         return train, None
     test = series.read_ts(beside, FIELD)
-    check_dimensions(test, train.sequences[0].shape[1], beside, FIELD)
+    _check_dimensions(test, train.sequences[0].shape[1], beside, FIELD)
     if unknown := sorted(set(test.labels) - set(train.classes)):
         what = f"has the label {unknown[0][:40]!r}, which {path.name} does not have"
         raise files.refusal(beside, FIELD, what)
     return train, test
 
 
-def check_dimensions(found: Series, dimensions: int, path: Path, field: str) -> None:
+def _check_dimensions(found: Series, dimensions: int, path: Path, field: str) -> None:
     """Raises `ConfigError` unless the series have as many dimensions as those of training."""
     if found.sequences[0].shape[1] != dimensions:
         what = f"dimensions, but the training data have {dimensions}"
@@ -140,23 +148,39 @@ def check_dimensions(found: Series, dimensions: int, path: Path, field: str) -> 
 
 
 def divide(whole: Series) -> tuple[Series, Series]:
-    """Holds out every fifth example of each class: its second, its seventh and so on."""
+    """Holds out every fifth example of each class: its second, its seventh and so on.
+
+    Args:
+        whole: all examples.
+
+    Returns:
+        Those that stay, and those that are held out.
+    """
     seen: dict[str, int] = {}
     held = []
     for label in whole.labels:
         held.append(seen.get(label, 0) % HELD_OUT == 1)
         seen[label] = seen.get(label, 0) + 1
-    return pick(whole, np.flatnonzero(np.logical_not(held))), pick(whole, np.flatnonzero(held))
+    return _pick(whole, np.flatnonzero(np.logical_not(held))), _pick(whole, np.flatnonzero(held))
 
 
-def pick(whole: Series, numbers: Sequence[int] | np.ndarray) -> Series:
+def _pick(whole: Series, numbers: Sequence[int] | np.ndarray) -> Series:
     """Some of the examples."""
     sequences = [whole.sequences[n] for n in numbers]
     return whole._replace(sequences=sequences, labels=[whole.labels[n] for n in numbers])
 
 
 def prepare(train: Series, valid: Series, test: Series) -> Data:
-    """Normalises the splits by the first of them."""
+    """Normalises the splits by the first of them.
+
+    Args:
+        train: what is learnt from; it knows every class.
+        valid: what selects.
+        test: what is reported.
+
+    Returns:
+        The splits, in which a label is the place of a class among `train.classes`.
+    """
     steps = np.concatenate(train.sequences).astype(np.float64)
     deviation = np.where(np.ptp(steps, axis=0) > 0, steps.std(axis=0), 1.0)
     data = Data(train.name, {}, train.classes, steps.mean(axis=0), deviation)
@@ -170,7 +194,17 @@ def prepare(train: Series, valid: Series, test: Series) -> Data:
 def augment(
     noise: float, drop: float, sequence: np.ndarray, random: np.random.Generator
 ) -> np.ndarray:
-    """Leaves out each step with a probability, though never all, and adds noise to the others."""
+    """Leaves out each step with a probability, though never all, and adds noise to the others.
+
+    Args:
+        noise: the deviation of what is added.
+        drop: the probability.
+        sequence: float32 [T, D].
+        random: where the chance comes from.
+
+    Returns:
+        Another float32 sequence [T', D], T' from 1 to T.
+    """
     kept = random.random(len(sequence)) >= drop
     kept[random.integers(len(sequence))] = True
     left = sequence[kept]
@@ -178,7 +212,14 @@ def augment(
 
 
 def baselines(data: Data) -> dict[str, np.ndarray]:
-    """The classes that simpler models find for the test split, with validation to learn from."""
+    """The classes that simpler models find for the test split, with validation to learn from.
+
+    Args:
+        data: the splits.
+
+    Returns:
+        The numbers of the classes [N], by the names of the models.
+    """
     from sklearn.linear_model import LogisticRegression
 
     inputs = [*data.splits["train"].inputs, *data.splits["valid"].inputs]
@@ -191,23 +232,13 @@ def baselines(data: Data) -> dict[str, np.ndarray]:
     )
     regression = LogisticRegression(max_iter=1000).fit(flat, labels)
     found = {"logistic regression on padded input": regression.predict(flat_tests)}
-    cells = sum(map(len, inputs)) * sum(map(len, tests))
-    if cells <= PATIENCE:
-        nearest = neighbours.nearest(tests, inputs)
+    differences = sum(map(len, inputs)) * sum(map(len, tests)) * len(data.mean)
+    if differences <= PATIENCE:
+        nearest = dtw.nearest(tests, inputs)
         found["1-nearest neighbour, dynamic time warping"] = labels[nearest]
     else:
-        logging.warning("no baseline by time warping: %d cells would take too long", cells)
+        logging.warning("no baseline by time warping: %d differences are too many", differences)
     return found
-
-
-def facts(data: Data) -> dict[str, Any]:
-    """What the results say about the data."""
-    content = b"".join(
-        sequence.tobytes() + label.tobytes()
-        for split in data.splits.values()
-        for sequence, label in zip(*split, strict=True)
-    )
-    return {"name": data.name, "dimensions": len(data.mean), "sha256": files.sha256(content)}
 
 
 def sample(
@@ -232,43 +263,37 @@ def sample(
         ConfigError: if that file is wrong, or has other dimensions than the training data.
     """
     if prompt is not None:
-        return answer(data, predict, params, directory, prompt)
+        return _answer(data, predict, params, directory, prompt)
     test = data.splits["test"]
     probabilities = predict(params, test.inputs)
     truth, predicted = np.concatenate(list(test.labels)), probabilities.argmax(axis=-1)
     plot_confusion(directory / "confusion.png", truth, predicted, data.classes)
-    lines = [
+    wrong = "".join(
         f"test series {n + 1}: class {data.classes[truth[n]]},"
-        f" taken for {verdict(data.classes, probabilities[n])}\n"
+        f" taken for {_verdict(data.classes, probabilities[n])}\n"
         for n in np.flatnonzero(predicted != truth)
-    ]
-    write(directory / "wrong.txt", lines or ["no test series is taken for another class\n"])
+    )
+    none = "no test series is taken for another class\n"
+    write_samples(directory, [wrong or none], "wrong.txt")
     print(directory / "confusion.png")
 
 
-def answer(data: Data, predict: Predict, params: Any, directory: Path, prompt: str) -> None:
+def _answer(data: Data, predict: Predict, params: Any, directory: Path, prompt: str) -> None:
     """Writes the classes of the series in a file of the user's: answers.txt."""
     if not prompt:
         raise ConfigError("--prompt is empty; give the path of a .ts file")
     own = series.read_ts(Path(prompt), "--prompt", labelled=False)
-    check_dimensions(own, len(data.mean), Path(prompt), "--prompt")
+    _check_dimensions(own, len(data.mean), Path(prompt), "--prompt")
     probabilities = predict(params, [data.normalise(sequence) for sequence in own.sequences])
     said = [f", labelled {label}" for label in own.labels] or [""] * len(probabilities)
-    lines = [
-        f"series {n}: class {verdict(data.classes, row)}{label}\n"
+    answers = "".join(
+        f"series {n}: class {_verdict(data.classes, row)}{label}\n"
         for n, (row, label) in enumerate(zip(probabilities, said, strict=True), 1)
-    ]
-    write(directory / "answers.txt", lines)
+    )
+    write_samples(directory, [answers], "answers.txt")
 
 
-def verdict(classes: Sequence[str], probabilities: np.ndarray) -> str:
+def _verdict(classes: Sequence[str], probabilities: np.ndarray) -> str:
     """The likeliest class and its probability."""
     best = int(probabilities.argmax())
     return f"{classes[best]} ({100 * probabilities[best]:.0f} %)"
-
-
-def write(path: Path, lines: Sequence[str]) -> None:
-    """Writes lines to a file and prints them."""
-    path.write_text("".join(lines))
-    print("".join(lines), end="")
-    print(path)

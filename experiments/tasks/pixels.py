@@ -13,7 +13,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from experiments.config import choose
-from experiments.data import files, mnist
+from experiments.data import mnist
 from experiments.perception.classifier import Predict, classifier
 from experiments.perception.examples import Split
 from experiments.perception.panels import Panel, plot_panels
@@ -46,20 +46,26 @@ def pixels(config: ConfigDict) -> Task:
     order = choose("task.order", config.task.order, ORDERS)
     pictures = load(choose("task.data", config.task.data, DATA), config.data_dir)
     train = pictures["train"].images
-    content = b"".join(p.images.tobytes() + p.digits.tobytes() for p in pictures.values())
     return classifier(
         config,
         {name: in_sequence(split, order) for name, split in pictures.items()},
         [str(digit) for digit in range(10)],
-        prepare=partial(standardize, train.mean(), train.std()),
+        prepare=partial(_standardize, train.mean(), train.std()),
         baselines=partial(baselines, pictures),
         sample=partial(sample, pictures["test"], order),
-        facts={"sha256": files.sha256(content)},
     )
 
 
 def load(data: str, data_dir: str | None) -> dict[str, Pictures]:
-    """The pictures of each split; those of scikit-learn are divided by their number modulo 6."""
+    """The pictures of each split; those of scikit-learn are divided by their number modulo 6.
+
+    Args:
+        data: "mnist" or "digits".
+        data_dir: where MNIST is looked for first, see `downloads.locate`.
+
+    Raises:
+        ConfigError: if MNIST is missing and cannot be downloaded.
+    """
     if data == "mnist":
         return {name: Pictures(*split) for name, split in mnist.load(data_dir).items()}
     from sklearn.datasets import load_digits  # slow to import
@@ -72,7 +78,15 @@ def load(data: str, data_dir: str | None) -> dict[str, Pictures]:
 
 
 def in_sequence(pictures: Pictures, order: str) -> Split:
-    """Pictures as sequences of their rows, or of their pixels."""
+    """Pictures as sequences of their rows, or of their pixels.
+
+    Args:
+        pictures: N of them, H by W.
+        order: "rows", "pixels" or "permuted".
+
+    Returns:
+        Inputs uint8 [N, H, W] or [N, H · W, 1], and labels int32 [N, 1].
+    """
     number, height, width = pictures.images.shape
     labels = pictures.digits.astype(np.int32)[:, None]
     if order == "rows":
@@ -83,13 +97,20 @@ def in_sequence(pictures: Pictures, order: str) -> Split:
     return Split(flat, labels)
 
 
-def standardize(mean: float, deviation: float, inputs: jax.Array) -> jax.Array:
+def _standardize(mean: float, deviation: float, inputs: jax.Array) -> jax.Array:
     """(x - mean) / deviation of brightness x [T, B, D], both of all training pixels."""
     return (inputs.astype(jnp.float32) - mean) / deviation
 
 
 def baselines(pictures: Mapping[str, Pictures]) -> dict[str, np.ndarray]:
-    """The digits that a logistic regression on all pixels finds for the test split."""
+    """The digits that a logistic regression on all pixels finds for the test split.
+
+    Args:
+        pictures: the splits.
+
+    Returns:
+        The digits [N], by the name of the model.
+    """
     from sklearn.linear_model import LogisticRegression  # slow to import
 
     train, test = (

@@ -9,9 +9,10 @@ import lstm_jax as lj
 from configs import default
 from experiments.config import resolve
 from experiments.mesh import Part
-from experiments.perception.classifier import accuracies, classifier
+from experiments.perception.classifier import classifier
 from experiments.perception.examples import Split
 from experiments.perception.readout import Readout
+from experiments.task import apply
 from experiments.training.loop import fit, load_best
 from lstm_jax.trees import from_dict
 
@@ -101,22 +102,97 @@ def turned(total):
 def test_empty_places_weigh_nothing(config):
     task = classifier(config, SPLITS, "abc")
     params = task.init(jax.random.PRNGKey(0))
+    value = jax.jit(jax.value_and_grad(lambda p, b: task.loss(p, (), b, None), has_aux=True))
     total = {"loss": [0.0, 0.0], "accuracy": [0.0, 0.0]}
     for batch in task.eval_batches("test"):
-        loss, (_, means) = task.loss(params, (), batch, None)
-        gradient = jax.grad(lambda p, b=batch: task.loss(p, (), b, None)[0])(params)
+        (loss, (_, means)), gradient = value(params, batch)
         assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves((loss, gradient)))
+        np.testing.assert_allclose(loss, means["loss"].total / batch.present.sum(), rtol=1e-6)
         for name, mean in means.items():
             total[name][0] += float(mean.total)
             total[name][1] += float(mean.weight)
     assert total["loss"][1] == total["accuracy"][1] == 45
-    logits = [
-        task.model.apply(params, jnp.asarray(x)[:, None], jnp.array([len(x)]))[0]
-        for x in SPLITS["test"].inputs
-    ]
+    apply = jax.jit(task.model.apply)
+    logits = [apply(params, x[:, None], jnp.array([len(x)]))[0] for x in SPLITS["test"].inputs]
     labels = SPLITS["test"].labels[:, 0]
     nats = [-jax.nn.log_softmax(z)[y] for z, y in zip(logits, labels, strict=True)]
     np.testing.assert_allclose(total["loss"][0], np.sum(nats), rtol=1e-4)
+    right = sum(int(np.argmax(z)) == y for z, y in zip(logits, labels, strict=True))
+    np.testing.assert_allclose(total["accuracy"][0], right)
+
+
+def test_a_batch_of_empty_places_costs_nothing(config):
+    """A process's part of a small last batch may be one."""
+    task = classifier(config, SPLITS, "abc")
+    params = task.init(jax.random.PRNGKey(0))
+    batch = task.eval_batches("test")[0]
+    empty = batch._replace(
+        inputs=0 * batch.inputs, lengths=0 * batch.lengths, present=np.zeros(16, bool)
+    )
+    (loss, _), gradient = jax.value_and_grad(task.loss, has_aux=True)(params, (), empty, None)
+    assert loss == 0
+    assert all((leaf == 0).all() for leaf in jax.tree.leaves(gradient))
+
+
+def test_the_model_is_what_the_configuration_says(config):
+    with config.unlocked():
+        config.task.update(pooling="last", bidirectional=True)
+        config.model.dropout = 0.25
+    model = classifier(config, SPLITS, "abc").model
+    assert (model.pooling, model.bidirectional, model.dropout) == ("last", True, 0.25)
+    assert model.network.output_size == 2 * config.cell.hidden_size
+
+
+def test_dropout_is_for_training_alone_and_other_each_time(config):
+    with config.unlocked():
+        config.model.dropout = 0.5
+    task = classifier(config, SPLITS, "abc")
+    params, batch = task.init(jax.random.PRNGKey(0)), task.eval_batches("test")[0]
+    value = jax.jit(lambda key: task.loss(params, (), batch, key)[0])
+    losses = [float(value(key)) for key in (None, None, *jax.random.split(jax.random.PRNGKey(1)))]
+    assert losses[0] == losses[1]
+    assert len(set(losses)) == 3
+
+
+def test_dropout_between_the_layers_is_for_training_alone(config):
+    """The output layer has none here, so that all noise is the stack's."""
+    model = Readout(lj.stack(lj.lstm(3), lj.lstm(3), dropout=0.5), 4)
+    xs, lengths = RNG.standard_normal((6, 3, 2)).astype(np.float32), jnp.array(LENGTHS)
+    params = model.init(jax.random.PRNGKey(0), xs, lengths)
+    plain, again = model.apply(params, xs, lengths), model.apply(params, xs, lengths)
+    noisy = apply(model, params, xs, lengths, key=jax.random.PRNGKey(1))
+    assert np.array_equal(plain, again) and not np.allclose(plain, noisy)
+
+
+def test_training_inputs_are_augmented(config):
+    task = classifier(config, SPLITS, "abc", augment=lambda sequence, rng: 0 * sequence)
+    assert not next(task.train_batches(Part())).inputs.any()
+    assert task.eval_batches("valid")[0].inputs.any()
+
+
+def test_predictions_are_of_prepared_inputs_in_groups_of_any_size(config):
+    """More inputs than one group has; the last one is not full."""
+    kept = {}
+    task = classifier(
+        config, SPLITS, "abc", prepare=jnp.square, sample=lambda predict, *_: kept.update(p=predict)
+    )
+    task.sample(None, None, None)
+    params = task.init(jax.random.PRNGKey(0))
+    inputs = [*SPLITS["train"].inputs, SPLITS["test"].inputs[0]]
+    found = kept["p"](params, inputs)
+    assert found.shape == (151, 3)
+    for n in (0, 99, 100, 150):
+        squared, length = jnp.square(inputs[n])[:, None], jnp.array([len(inputs[n])])
+        wanted = jax.nn.softmax(task.model.apply(params, squared, length)[0])
+        np.testing.assert_allclose(found[n], wanted, rtol=1e-4)
+
+
+def test_the_loss_selects_and_the_accuracy_is_compared(config):
+    task = classifier(config, SPLITS, "abc", facts={"data": "walks"})
+    assert (task.metric, task.higher_is_better, task.headline) == ("loss", False, "accuracy")
+    assert (task.facts["data"], task.facts["classes"], task.facts["valid_examples"]) == (
+        "walks", 3, 30,
+    )
 
 
 def test_inputs_are_prepared_on_the_device(config):
@@ -131,7 +207,8 @@ def test_inputs_are_prepared_on_the_device(config):
     assert abs(float(got[0] - plain.loss(params, (), batch, None)[0])) > 1e-4
 
 
-def test_accuracies_are_shares_of_right_answers():
-    split = Split([np.zeros((1, 1))] * 4, np.array([[0], [1], [2], [1]]))
-    found = accuracies(lambda: {"a": np.array([0, 1, 1, 1]), "b": np.array([1, 0, 0, 0])}, split)
-    assert found == {"a": {"accuracy": 0.75}, "b": {"accuracy": 0.0}}
+def test_baselines_are_shares_of_right_answers(config):
+    test = Split([np.zeros((1, 2), np.float32)] * 4, np.array([[0], [1], [2], [1]], np.int32))
+    answers = {"a": np.array([0, 1, 1, 1]), "b": np.array([1, 0, 0, 0])}
+    task = classifier(config, SPLITS | {"test": test}, "abc", baselines=lambda: answers)
+    assert task.baselines() == {"a": {"accuracy": 0.75}, "b": {"accuracy": 0.0}}

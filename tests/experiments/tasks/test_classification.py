@@ -10,7 +10,8 @@ import pytest
 from configs import classification as classification_config
 from experiments.config import ConfigError, resolve
 from experiments.data.series import Series
-from experiments.perception.bells import cylinder_bell_funnel
+from experiments.mesh import Part
+from experiments.perception.cylinder_bell_funnel import cylinder_bell_funnel
 from experiments.sample import sample
 from experiments.tasks.classification import classification
 from experiments.training.loop import fit
@@ -96,8 +97,17 @@ def test_training_inputs_lose_steps_and_gain_noise():
     np.testing.assert_array_equal(steps[:, 0], -steps[:, 1])
     assert len(steps) == pytest.approx(3000, abs=100)
     assert (changed - steps).std() == pytest.approx(0.01, rel=0.05)
+    assert abs(np.corrcoef((changed - steps).T)[0, 1]) < 0.1
     np.testing.assert_array_equal(task.augment(0.0, 0.0, sequence, random), sequence)
     assert {len(task.augment(0.1, 0.99, sequence[:3], random)) for _ in range(20)} == {1}
+
+
+def test_training_takes_its_noise_and_its_drop_from_the_configuration():
+    plain = task.load(make_config()).splits["train"].inputs
+    config = make_config(**{"task.noise": 0.0, "task.drop": 0.9})
+    batch = next(classification(config).train_batches(Part()))
+    assert 0 < batch.lengths.mean() < 0.2 * np.mean(list(map(len, plain)))
+    assert {*batch.inputs.ravel().tolist()} - {0.0} <= {*np.concatenate(plain).ravel().tolist()}
 
 
 def test_baselines_find_what_is_plain():
@@ -113,10 +123,24 @@ def test_baselines_find_what_is_plain():
         np.testing.assert_array_equal(predicted, truth)
 
 
+def test_the_padded_input_reaches_to_the_end_of_the_longest():
+    """Only the last of eight steps tells the class, and one series has but three."""
+    random = np.random.default_rng(0)
+    labels = ["low", "high"] * 20
+    sequences = [random.normal(size=(8, 1)).astype(np.float32) for _ in labels]
+    for sequence, label in zip(sequences, labels, strict=True):
+        sequence[7] = 9.0 if label == "high" else -9.0
+    whole = Series("", sequences, labels, ("low", "high"))
+    short = Series("", [np.zeros((3, 1), np.float32)], ["low"], ("low", "high"))
+    data = task.prepare(whole, short, whole)
+    predicted = task.baselines(data)["logistic regression on padded input"]
+    assert [data.classes[n] for n in predicted] == labels
+
+
 def test_a_baseline_that_would_take_hours_is_left_out(monkeypatch):
     data = task.prepare(toy(20, 0), toy(5, 1), toy(4, 2))
-    cells = [sum(map(len, data.splits[name].inputs)) for name in ("train", "valid", "test")]
-    monkeypatch.setattr(task, "PATIENCE", (cells[0] + cells[1]) * cells[2] - 1)
+    steps = [sum(map(len, data.splits[name].inputs)) for name in ("train", "valid", "test")]
+    monkeypatch.setattr(task, "PATIENCE", (steps[0] + steps[1]) * steps[2] * 2 - 1)
     assert list(task.baselines(data)) == ["logistic regression on padded input"]
     monkeypatch.setattr(task, "PATIENCE", task.PATIENCE + 1)
     assert len(task.baselines(data)) == 2
@@ -136,7 +160,8 @@ def test_a_file_from_training_to_the_user_s_own_series(tmp_path, capsys):
     assert results["headline"] == "accuracy"
     assert results["test"]["accuracy"]["mean"] == 1.0
     assert {found["accuracy"] for found in results["baselines"].values()} == {1.0}
-    assert (results["facts"]["name"], results["facts"]["test_examples"]) == ("Toy", 40)
+    facts = [results["facts"][name] for name in ("name", "dimensions", "test_examples")]
+    assert facts == ["Toy", 2, 40]
     sample(config, workdir)
     assert (workdir / "samples" / "confusion.png").stat().st_size > 10_000
     text = (workdir / "samples" / "wrong.txt").read_text()
@@ -157,6 +182,16 @@ def test_the_wrong_ones_are_listed(tmp_path):
     assert (tmp_path / "wrong.txt").read_text() == (
         "test series 2: class b, taken for a (70 %)\ntest series 3: class a, taken for b (80 %)\n"
     )
+
+
+def test_labels_of_the_user_s_own_series_are_repeated_in_any_script(tmp_path):
+    train = toy(20, 0, ("niedrig", "höher"))
+    data = task.prepare(train, train, train)
+    own = train._replace(labels=["höher"], sequences=[np.ones((2, 2))])
+    prompt = write_ts(tmp_path / "own.ts", own)
+    task.sample(data, lambda *_: np.array([[0.75, 0.25]]), None, None, tmp_path, prompt=prompt)
+    answers = (tmp_path / "answers.txt").read_text(encoding="utf-8")
+    assert answers == "series 1: class niedrig (75 %), labelled höher\n"
 
 
 def test_without_a_test_file_some_of_the_training_file_is_held_out(tmp_path):
@@ -181,6 +216,16 @@ def test_files_that_do_not_fit_are_refused(tmp_path, change, message):
     with pytest.raises(ConfigError) as raised:
         classification(make_config(**{"task.path": path}))
     assert str(raised.value) == f"config.task.path: {other} {message}"
+
+
+def test_a_class_of_the_header_may_lack_training_examples(tmp_path):
+    classes = ("low", "high", "wide")
+    path = write_ts(tmp_path / "Toy_TRAIN.ts", toy(20, 0)._replace(classes=classes))
+    other = toy(20, 1, classes)
+    write_ts(tmp_path / "Toy_TEST.ts", other)
+    data = task.load(make_config(**{"task.path": path}))
+    assert data.classes == classes
+    assert [classes[label[0]] for label in data.splits["test"].labels] == other.labels
 
 
 def test_what_cannot_be_is_refused(tmp_path):

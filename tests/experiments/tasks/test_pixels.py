@@ -50,6 +50,13 @@ def test_permuted_pixels_are_the_same_in_one_other_order(pictures):
     assert np.array_equal(inputs[:, :, 0], pictures.images.reshape(5, 12)[:, order])
 
 
+def test_the_order_of_mnist_s_pixels_stays_what_results_were_measured_with():
+    """It hangs on NumPy's stream of numbers: if that changes, permuted pixels are another task."""
+    numbers = np.arange(784, dtype=np.uint16).reshape(1, 28, 28)
+    order = in_sequence(Pictures(numbers, np.zeros(1, int)), "permuted").inputs[0][:, 0]
+    assert order[:5].tolist() == [318, 2, 606, 446, 758]
+
+
 def test_the_small_pictures_are_divided_without_overlap():
     splits = load("digits", None)
     assert sum(len(split.digits) for split in splits.values()) == 1797
@@ -98,6 +105,22 @@ def test_the_hardest_pictures_come_first(tmp_path, monkeypatch):
     assert [panel.text for panel in panels] == ["0, found 9"] * SHOWN
     assert not any(panel.right for panel in panels)
     assert f"{100 * np.mean(split.digits == 9):.2f} %" in title
+
+
+def test_the_task_draws_test_pictures_that_it_reads_in_its_order(tmp_path, monkeypatch):
+    """The title has the accuracy that evaluation finds, here of a model that knows nothing."""
+    task = build_task(tiny("permuted"))
+    drawn = {}
+    module = sys.modules[sample.__module__]
+    monkeypatch.setattr(module, "plot_panels", lambda path, *rest: drawn.update(rest=rest))
+    params = task.init(jax.random.PRNGKey(3))
+    task.sample(params, None, tmp_path)
+    loss = jax.jit(task.loss, static_argnums=3)
+    found = [loss(params, (), batch, None)[1][1] for batch in task.eval_batches("test")]
+    right, number = (sum(float(m["accuracy"][k]) for m in found) for k in (0, 1))
+    panels, title = drawn["rest"]
+    assert title == f"the hardest of 299 test pictures, {100 * right / number:.2f} % of them right"
+    assert {panel.image.shape for panel in panels} == {(8, 8)}
 
 
 @pytest.mark.parametrize(

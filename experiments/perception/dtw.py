@@ -1,4 +1,4 @@
-"""The nearest neighbour by dynamic time warping: what new series classifiers are measured by."""
+"""Dynamic time warping: distances of series, and the nearest neighbour by them."""
 
 from __future__ import annotations
 
@@ -10,16 +10,23 @@ CHUNK = 1 << 16  # entries of the rows that are computed at once: few enough for
 
 
 def nearest(queries: Sequence[np.ndarray], references: Sequence[np.ndarray]) -> np.ndarray:
-    """The number [Q] of each query's nearest reference; of equal ones the first.
+    """Each query's nearest reference: what new classifiers of series are measured by.
 
     Args:
-        queries: sequences [T_q, D].
-        references: sequences [S_r, D], at least one.
+        queries: Q sequences [T_q, D].
+        references: R sequences [S_r, D], at least one.
+
+    Returns:
+        The numbers of the references [Q]; of equally near ones the first.
+
+    Example:
+        >>> nearest([np.array([[1.0], [4.0]])], [np.zeros((3, 1)), np.array([[1.0], [1.0], [5.0]])])
+        array([1])
     """
-    return dtw(queries, references).argmin(axis=1)
+    return distances(queries, references).argmin(axis=1)
 
 
-def dtw(queries: Sequence[np.ndarray], references: Sequence[np.ndarray]) -> np.ndarray:
+def distances(queries: Sequence[np.ndarray], references: Sequence[np.ndarray]) -> np.ndarray:
     """The distances of dynamic time warping between all pairs.
 
         d(i, j) = |x_i − y_j|² + min(d(i−1, j), d(i, j−1), d(i−1, j−1)),   distance d(T, S)
@@ -51,7 +58,7 @@ def _distances(
     xs: np.ndarray, x_lengths: np.ndarray, ys: np.ndarray, y_lengths: np.ndarray
 ) -> np.ndarray:
     """The distances [Q, R] between padded sequences [Q, T, D] and [R, S, D]."""
-    distances = np.zeros((len(xs), len(ys)))
+    found = np.zeros((len(xs), len(ys)))
     row = np.full((len(xs), *ys.shape[:2]), np.inf)
     for i in range(xs.shape[1]):
         cost = _squared_distances(xs[:, i], ys)
@@ -61,15 +68,19 @@ def _distances(
         entries = np.minimum(row, diagonal) - (sums - cost)
         row = sums + np.minimum.accumulate(entries, axis=-1)
         ended = x_lengths == i + 1
-        distances[ended] = row[ended][:, np.arange(len(ys)), y_lengths - 1]
-    return distances
+        found[ended] = row[ended][:, np.arange(len(ys)), y_lengths - 1]
+    return found
 
 
 def _squared_distances(x: np.ndarray, ys: np.ndarray) -> np.ndarray:
-    """|x − y|² [Q, R, S] of points x [Q, D] and ys [R, S, D]."""
-    products = x @ ys.reshape(-1, ys.shape[-1]).T
-    squares = (x**2).sum(axis=-1)[:, None, None] + (ys**2).sum(axis=-1)
-    return np.maximum(squares - 2 * products.reshape(squares.shape), 0.0)
+    """|x − y|² [Q, R, S] of points x [Q, D] and ys [R, S, D].
+
+    The dimensions take turns, since |x|² − 2xy + |y|² loses its digits far from zero.
+    """
+    squares = np.zeros((len(x), *ys.shape[:2]))
+    for own, others in zip(x.T, np.moveaxis(ys, -1, 0), strict=True):
+        squares += (own[:, None, None] - others) ** 2
+    return squares
 
 
 def _lay(sequences: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:

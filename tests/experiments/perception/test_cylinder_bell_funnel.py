@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from experiments.perception.bells import CLASSES, cylinder_bell_funnel
+from experiments.perception.cylinder_bell_funnel import CLASSES, cylinder_bell_funnel
 
 SLOPE = np.mean(1 / np.arange(32, 97))  # E[1 / (b − a)]
 SERIES = cylinder_bell_funnel(3000, seed=4)
