@@ -63,11 +63,19 @@ def _sizes(rate: int) -> tuple[int, int, int]:
     return size, round(HOP * rate), 2 ** math.ceil(math.log2(2 * size))
 
 
-def place(hertz: ArrayLike, rate: int, bands: int) -> np.ndarray:
+def to_band(hertz: ArrayLike, rate: int, bands: int) -> np.ndarray:
     """The band, counted from 0 and with a fraction, whose centre a frequency is.
 
+    Args:
+        hertz: frequencies [...].
+        rate: samples a second.
+        bands: how many there are.
+
+    Returns:
+        float64 [...]; -1 where the first band begins, `bands` where the last one ends.
+
     Example:
-        >>> place([LOWEST, 4000.0], rate=8000, bands=40).round(6).tolist()
+        >>> to_band([LOWEST, 4000.0], rate=8000, bands=40).round(6).tolist()
         [-1.0, 40.0]
     """
     low, high = to_mel(LOWEST), to_mel(rate / 2)
@@ -77,16 +85,23 @@ def place(hertz: ArrayLike, rate: int, bands: int) -> np.ndarray:
 @functools.cache
 def _triangles(rate: int, bands: int) -> csr_array:
     """A band's weights fall linearly, in mel, to 0 at its neighbours' centres: [bands, F]."""
-    places = place(fft.rfftfreq(_sizes(rate)[2], 1 / rate), rate, bands)
+    places = to_band(fft.rfftfreq(_sizes(rate)[2], 1 / rate), rate, bands)
     distance = np.abs(places - np.arange(bands)[:, None])
     return csr_array(np.maximum(1 - distance, 0).astype(np.float32))
 
 
-def stack(features: np.ndarray, count: int) -> np.ndarray:
-    """Lays every `count` frames [T, D] side by side, the last ones repeated: [⌈T / count⌉, ...].
+def stack_frames(features: np.ndarray, count: int) -> np.ndarray:
+    """Lays every few frames side by side; where the last ones are too few, the last is repeated.
+
+    Args:
+        features: [T, D].
+        count: how many frames become one.
+
+    Returns:
+        [⌈T / count⌉, count · D].
 
     Example:
-        >>> stack(np.array([[1], [2], [3]]), 2).tolist()
+        >>> stack_frames(np.array([[1], [2], [3]]), 2).tolist()
         [[1, 2], [3, 3]]
     """
     missing = -len(features) % count
@@ -94,19 +109,31 @@ def stack(features: np.ndarray, count: int) -> np.ndarray:
     return whole.reshape(-1, count * features.shape[1])
 
 
-def unstack(features: np.ndarray, count: int) -> np.ndarray:
-    """The frames that `stack` laid side by side."""
+def unstack_frames(features: np.ndarray, count: int) -> np.ndarray:
+    """The frames that `stack_frames` laid side by side.
+
+    Args:
+        features: [T, count · D].
+        count: how many frames have become one.
+
+    Returns:
+        [count · T, D].
+
+    Example:
+        >>> unstack_frames(np.array([[1, 2], [3, 3]]), 2).tolist()
+        [[1], [2], [3], [3]]
+    """
     return features.reshape(len(features) * count, -1)
 
 
-class Standard(NamedTuple):
+class Standardizer(NamedTuple):
     """The mean and the deviation of each feature [D], from the training split."""
 
     mean: np.ndarray
     deviation: np.ndarray
 
     @classmethod
-    def fit(cls, recordings: Iterable[np.ndarray]) -> Standard:
+    def fit(cls, recordings: Iterable[np.ndarray]) -> Standardizer:
         """That of the frames of all recordings [T, D]; a feature that never varies keeps 1."""
         frames = np.concatenate(list(recordings))
         deviation = frames.std(axis=0)
@@ -121,8 +148,21 @@ class Standard(NamedTuple):
         return features * self.deviation + self.mean
 
 
-def resample(waveform: np.ndarray, rate: int, wanted: int) -> np.ndarray:
-    """A recording at another number of samples a second, by a polyphase filter."""
+def convert_rate(waveform: np.ndarray, rate: int, wanted: int) -> np.ndarray:
+    """A recording at another number of samples a second, by a polyphase filter.
+
+    Args:
+        waveform: samples [N].
+        rate: how many of them are a second.
+        wanted: how many are to be.
+
+    Returns:
+        float32 [⌈N · wanted / rate⌉]; the waveform itself if the rate is the wanted one.
+
+    Example:
+        >>> convert_rate(np.ones(441, np.float32), 44100, 8000).shape
+        (80,)
+    """
     if rate == wanted:
         return waveform
     common = math.gcd(rate, wanted)

@@ -9,8 +9,9 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import posixpath
 import zipfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,7 +20,7 @@ import numpy as np
 from experiments.config import choose
 from experiments.data import downloads, files
 from experiments.data.downloads import DataSet
-from experiments.perception.mel import resample
+from experiments.perception.mel import convert_rate
 
 ORIGIN = "https://github.com/Jakobovski/free-spoken-digit-dataset"
 FSDD = DataSet(
@@ -64,6 +65,9 @@ def load_fsdd(rate: int, data_dir: str | None = None) -> list[Recording]:
         rate: samples a second that they are resampled to; their own is 8000.
         data_dir: where to look first, see `downloads.locate`.
 
+    Returns:
+        A digit each; `text` is that digit.
+
     Raises:
         ConfigError: if the archive is missing and cannot be downloaded, or holds something else.
     """
@@ -83,6 +87,13 @@ def divide(recordings: Sequence[Recording], speaker: str | None) -> dict[str, li
     Takes 0-4 of each digit by each speaker are for testing, takes 5-9 for validation; with a
     speaker, the others' takes 0-4 are for training as well.
 
+    Args:
+        recordings: by several speakers.
+        speaker: one of them, or None.
+
+    Returns:
+        The recordings of "train", "valid" and "test", in their order.
+
     Raises:
         ConfigError: if there is no such speaker.
     """
@@ -99,7 +110,17 @@ def divide(recordings: Sequence[Recording], speaker: str | None) -> dict[str, li
 def sequences(
     recordings: Sequence[Recording], count: int, seed: int, rate: int
 ) -> Iterator[Recording]:
-    """So many sequences of JOINED recordings, each drawn from all speakers alike."""
+    """Sequences of JOINED recordings, drawn with repetition whoever speaks, see `join`.
+
+    Args:
+        recordings: at least one.
+        count: how many sequences there are to be.
+        seed: of all that is drawn; sequence n is the same whatever the count.
+        rate: samples a second.
+
+    Returns:
+        A recording for each sequence.
+    """
     for number in range(count):
         rng = np.random.default_rng((seed, number))
         drawn = rng.integers(len(recordings), size=rng.integers(*JOINED, endpoint=True))
@@ -109,7 +130,16 @@ def sequences(
 def join(recordings: Sequence[Recording], rng: np.random.Generator, rate: int) -> Recording:
     """Recordings one after the other, as loud as each other, with random gaps and white noise.
 
-    Each is brought to the power 1 and the noise, over everything, to -NOISE dB.
+    Each is brought to the power 1 and the noise, over everything, to -NOISE dB; at last everything
+    is scaled to the greatest magnitude 1.
+
+    Args:
+        recordings: at least one, none of them silent.
+        rng: of the gaps, which last GAPS seconds, and the noise.
+        rate: samples a second.
+
+    Returns:
+        A recording whose name, with "+" between them, and whose text are theirs joined.
     """
     gaps = (rate * rng.uniform(*GAPS, len(recordings) + 1)).astype(int)
     parts = [np.zeros(gaps[0])]
@@ -126,12 +156,18 @@ def join(recordings: Sequence[Recording], rng: np.random.Generator, rate: int) -
 def load_folder(directory: Path, rate: int) -> dict[str, list[Recording]]:
     """Recordings of a folder with transcripts.csv or transcripts.tsv.
 
-    Its first line names its columns: file, text and, if you will, split. The text's runs of blanks
-    become one. Without a column split, `split_by_name` divides the files.
+    Its first line names its columns: file, text and, if you will, split ("train", "valid" or
+    "test"). A file is named by its path within the folder. A cell of a CSV file that holds a comma
+    or a quotation mark is quoted; one of a TSV file is what stands between the tabs. The text's
+    runs of blanks become one. Without a column split, in the order of the sha256 of the files'
+    names a tenth is for testing, the next one for validation.
 
     Args:
         directory: the folder.
         rate: samples a second that the recordings are resampled to.
+
+    Returns:
+        The recordings of "train", "valid" and "test".
 
     Raises:
         ConfigError: naming the file that is missing or wrong, or the split that is empty.
@@ -154,8 +190,11 @@ def load_folder(directory: Path, rate: int) -> dict[str, list[Recording]]:
 def _transcripts(path: Path) -> dict[str, tuple[str, str]]:
     """What is said in each file, and its split."""
     lines = io.StringIO(files.read_text(path, FIELD), newline="")
-    separator = "\t" if path.suffix == ".tsv" else ","
-    reader = csv.reader(lines, delimiter=separator, strict=True)
+    if path.suffix == ".tsv":
+        reader = csv.reader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)
+    else:
+        reader = csv.reader(lines, strict=True)
+    separator = reader.dialect.delimiter
     found: dict[str, tuple[str, str]] = {}
     try:
         header = next(reader, [])
@@ -171,17 +210,15 @@ def _transcripts(path: Path) -> dict[str, tuple[str, str]]:
         raise files.refusal(path, FIELD, f"line {reader.line_num} {error}") from error
     if header == COLUMNS:
         return found
-    return {name: (found[name][0], split) for name, split in split_by_name(found).items()}
+    return {name: (found[name][0], split) for name, split in _split_by_name(found).items()}
 
 
 def _row(cells: list[str], columns: int) -> tuple[str, str, str]:
     """A file's name, its text and its split."""
     if len(cells) != columns:
         raise ValueError(f"has {len(cells)} cells, but the first line has {columns}")
-    name, text = cells[0].strip(), " ".join(cells[1].split())
+    name, text = _inside(cells[0].strip()), " ".join(cells[1].split())
     split = cells[2].strip() if columns == len(COLUMNS) else "train"
-    if not name or not name.isprintable():
-        raise ValueError("names no file")
     if not text:
         raise ValueError(f"has no text for {name[:80]}")
     if split not in SPLITS:
@@ -189,7 +226,17 @@ def _row(cells: list[str], columns: int) -> tuple[str, str, str]:
     return name, text, split
 
 
-def split_by_name(names: Iterable[str]) -> dict[str, str]:
+def _inside(path: str) -> str:
+    """A path within the folder in its one form: "./a.wav" and "b/../a.wav" are "a.wav"."""
+    name = posixpath.normpath(path)
+    if name == "." or not name.isprintable():
+        raise ValueError("names no file")
+    if posixpath.isabs(name) or name.split("/")[0] == "..":
+        raise ValueError(f"names {name[:80]}, out of the folder; give a path within the folder")
+    return name
+
+
+def _split_by_name(names: Iterable[str]) -> dict[str, str]:
     """In the order of their sha256 a tenth of the names is for testing, the next for validation."""
     ordered = sorted(names, key=lambda name: hashlib.sha256(name.encode()).hexdigest())
     tenth = -(-len(ordered) // 10)
@@ -197,18 +244,16 @@ def split_by_name(names: Iterable[str]) -> dict[str, str]:
     return dict(zip(ordered, kinds, strict=False))
 
 
-def digest(splits: Mapping[str, Iterable[Recording]]) -> str:
-    """The sha256 of the names, the texts and the samples of all recordings."""
-    found = hashlib.sha256()
-    for split, own in splits.items():
-        for recording in own:
-            found.update("\0".join((split, recording.name, recording.text, "")).encode())
-            found.update(recording.waveform.tobytes())
-    return found.hexdigest()
-
-
 def read(path: Path | zipfile.Path, field: str, rate: int) -> np.ndarray:
-    """A WAV file's waveform [N], its channels averaged, at a number of samples a second.
+    """A WAV file's waveform, its channels averaged.
+
+    Args:
+        path: the file, or a member of an archive.
+        field: the config's field or the option that names it, for the error.
+        rate: samples a second that it is resampled to.
+
+    Returns:
+        float32 [N].
 
     Raises:
         ConfigError: naming the file if it is no whole recording, is silent or has an odd rate.
@@ -219,4 +264,4 @@ def read(path: Path | zipfile.Path, field: str, rate: int) -> np.ndarray:
         raise files.refusal(path, field, f"has {own} Hz, it must be {least} to {most} Hz")
     if not np.ptp(waveform):
         raise files.refusal(path, field, "is silent; give a recording of something")
-    return resample(waveform, own, rate)
+    return convert_rate(waveform, own, rate)

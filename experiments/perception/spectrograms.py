@@ -1,4 +1,4 @@
-"""Spectrograms with what was heard in them, and when."""
+"""Spectrograms with what was recognized in them, and when."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from experiments.perception.mel import HOP, place
-from experiments.perception.panels import RIGHT, WRONG
+from experiments.colors import RIGHT, WRONG
+from experiments.perception.mel import HOP, to_band
 
 WIDTH = 11.0  # inches
 COLUMNS = 4  # of those without a path
 FREQUENCIES = (250, 500, 1000, 2000, 4000, 8000)  # Hz, those that are marked
 
 
-class Heard(NamedTuple):
-    """A recording and what a model heard.
+class Recognized(NamedTuple):
+    """A recording and what a model recognized.
 
     Attributes:
         frames: its log-mel features [T, bands].
@@ -34,7 +34,7 @@ class Heard(NamedTuple):
     path: Sequence[str] = ()
 
 
-def plot_heard(path: Path, items: Sequence[Heard], rate: int) -> None:
+def plot_recognized(path: Path, items: Sequence[Recognized], rate: int) -> None:
     """Draws spectrograms; over them each symbol of a path, from its first to its last frame.
 
     Args:
@@ -60,7 +60,7 @@ def plot_heard(path: Path, items: Sequence[Heard], rate: int) -> None:
     figure.savefig(path, dpi=110)
 
 
-def _draw(axis: Any, item: Heard, rate: int) -> None:
+def _draw(axis: Any, item: Recognized, rate: int) -> None:
     count, bands = item.frames.shape
     seconds = count * HOP
     axis.imshow(
@@ -71,7 +71,7 @@ def _draw(axis: Any, item: Heard, rate: int) -> None:
         extent=(0, seconds, -0.5, bands - 0.5),
     )
     marked = [f for f in FREQUENCIES if f <= rate / 2]
-    axis.set_yticks(place(marked, rate, bands).clip(0, bands - 0.5), map(str, marked))
+    axis.set_yticks(to_band(marked, rate, bands).clip(0, bands - 0.5), map(str, marked))
     axis.tick_params(labelsize=8)
     color = {None: "black", True: RIGHT, False: WRONG}[item.right]
     axis.set_title(item.title, fontsize=9, color=color, loc="left")
@@ -85,6 +85,12 @@ def _draw(axis: Any, item: Heard, rate: int) -> None:
 
 def runs(path: Sequence[str]) -> Iterator[tuple[str, int, int]]:
     """Each symbol of a path with where it starts and ends; blanks are left out.
+
+    Args:
+        path: a symbol for each part of the time, "" where there is none.
+
+    Returns:
+        (symbol, first part, the part after its last one).
 
     Example:
         >>> list(runs(["", "a", "a", "", "a", "b"]))

@@ -33,7 +33,19 @@ class Voice:
 
 @functools.cache
 def recordings(takes: int, rate: int) -> list[Recording]:
-    """Every symbol by every voice, so many times; take n is the same whatever their number."""
+    """Every symbol by every voice, some times over.
+
+    Args:
+        takes: how many times; take n is the same whatever their number.
+        rate: samples a second, at least 6000.
+
+    Returns:
+        As many for each symbol and voice as there are takes, by symbol, voice and take.
+
+    Example:
+        >>> [recording.name for recording in recordings(takes=2, rate=8000)[:3]]
+        ['0_voice0_0', '0_voice0_1', '0_voice1_0']
+    """
     return [
         Recording(
             f"{symbol}_{voice.name}_{take}",
@@ -59,6 +71,8 @@ def say(symbol: str, voice: Voice, rng: np.random.Generator, rate: int) -> np.nd
 
     Returns:
         A waveform [N], float32 in [-1, 1], of 0.12 to 0.54 seconds.
+
+    Source: G. Fant 1960, "Acoustic Theory of Speech Production".
     """
     vowels = SYMBOLS[symbol]
     durations = rng.uniform(0.75, 1.25) * rng.uniform(0.08, 0.14, len(vowels)) * rate

@@ -16,11 +16,11 @@ from ml_collections import ConfigDict
 from experiments.config import ConfigError, choose
 from experiments.data.files import refusal
 from experiments.language.samples import write_samples
-from experiments.perception import ctc, mel, recordings, silences, tones
+from experiments.perception import ctc, mel, recordings, segmentation, tones
 from experiments.perception.classifier import Predict, classifier
 from experiments.perception.examples import Arrays, Split
 from experiments.perception.recordings import Recording
-from experiments.perception.spectrograms import Heard, plot_heard
+from experiments.perception.spectrograms import Recognized, plot_recognized
 from experiments.perception.transcriber import transcriber
 from experiments.task import Task
 
@@ -31,35 +31,36 @@ SHARE = 10  # for each of so many training sequences there is one to validate an
 SHIFT, MASKED = 2, 6  # augmentation: bands up or down; bands, and frames of each second, at most
 FRAMES = round(1 / mel.HOP)  # of a second
 SHOWN = 8  # recordings in a sample
-LOGISTIC = "logistic regression on each band's mean and deviation"
-PIECES = f"{LOGISTIC}, for each piece between silences"
-CONSTANT = "the commonest training transcript"
+UNORDERED = "logistic regression on each band's mean and deviation"
+ORDERED = "logistic regression on each band's means in thirds of the time, and its deviation"
+SEGMENTS = f"{ORDERED}, for each segment between silences"
+CONSTANT = "the commonest transcript"
 
 
-class Ears(NamedTuple):
+class FeatureExtractor(NamedTuple):
     """What turns a waveform into features, and back into a spectrogram to look at.
 
     Attributes:
         rate: samples a second.
         bands: of the mel scale.
-        standard: the training split's means and deviations.
+        standardize: by the training split's means and deviations.
     """
 
     rate: int
     bands: int
-    standard: mel.Standard
+    standardize: mel.Standardizer
 
     def __call__(self, waveform: np.ndarray) -> np.ndarray:
-        """Standardized features [T, STACKED · bands] of a waveform."""
+        """Standardized features [T, STACKED · bands] of a waveform [N]."""
         return self.finish(mel.log_mel(waveform, self.rate, self.bands))
 
     def finish(self, frames: np.ndarray) -> np.ndarray:
-        """The features of log-mel frames."""
-        return mel.stack(self.standard(frames), STACKED)
+        """The features [T, STACKED · bands] of log-mel frames [F, bands]."""
+        return mel.stack_frames(self.standardize(frames), STACKED)
 
     def spectrogram(self, features: np.ndarray) -> np.ndarray:
-        """The log-mel frames [STACKED · T, bands] of features."""
-        return self.standard.undo(mel.unstack(features, STACKED))
+        """The log-mel frames [STACKED · T, bands] of features [T, STACKED · bands]."""
+        return self.standardize.undo(mel.unstack_frames(features, STACKED))
 
 
 def speech(config: ConfigDict) -> Task:
@@ -73,22 +74,31 @@ def speech(config: ConfigDict) -> Task:
     `recordings.load_folder`. Recordings are resampled to `config.task.rate`, and read as logarithms
     of the energies in `config.task.bands` mel bands.
 
+    Args:
+        config: with the fields of `configs/speech.py`.
+
+    Returns:
+        The task.
+
     Raises:
         ConfigError: if there are no such data, or a file holds something else.
+
+    Source: Graves et al. 2006, "Connectionist temporal classification", ICML; the digits are those
+    of `experiments.perception.recordings` and `experiments.perception.tones`.
     """
     goal = choose("task.goal", config.task.goal, GOALS)
     spoken, facts = load(config, goal)
-    ears, splits, symbols = listen(config, spoken)
-    train, test = splits["train"], splits["test"]
-    augment = partial(vary, ears.bands)
+    extract, splits, symbols = extract_features(config, spoken)
+    augment = partial(spec_augment, extract.bands)
+    sampled = extract, splits["test"], symbols
     if goal == "isolated":
         return classifier(
             config,
             splits,
             symbols,
             augment=augment,
-            baselines=lambda: {LOGISTIC: silences.classify(train, test.inputs)},
-            sample=partial(sample_isolated, ears, test, symbols),
+            baselines=lambda: isolated_baselines(splits),
+            sample=partial(sample_isolated, *sampled),
             facts=facts,
         )
     return transcriber(
@@ -96,22 +106,31 @@ def speech(config: ConfigDict) -> Task:
         splits,
         symbols,
         augment=augment,
-        baselines=lambda: connected_baselines(train, test),
-        sample=partial(sample_connected, ears, test, symbols),
+        baselines=lambda: connected_baselines(splits),
+        sample=partial(sample_connected, *sampled),
         facts=facts,
     )
 
 
 def load(config: ConfigDict, goal: str) -> tuple[Mapping[str, Iterable[Recording]], dict[str, Any]]:
-    """The recordings of each split, and what the results say about where they are from."""
+    """The recordings that a configuration asks for.
+
+    Args:
+        config: with the fields of `configs/speech.py`.
+        goal: one of GOALS.
+
+    Returns:
+        Those of "train", "valid" and "test", and what the results say about where they are from.
+
+    Raises:
+        ConfigError: if there are none, or fields do not go together.
+    """
     task = config.task
     if task.path is not None:
-        if goal != "connected":
-            what = f"config.task.path is {task.path!r}, which goes with the goal 'connected' alone"
-            raise ConfigError(f"{what}; give --config=configs/speech.py:connected")
-        read = recordings.load_folder(Path(task.path), task.rate)
-        return read, {"data": Path(task.path).name, "sha256": recordings.digest(read)}
-    digits, facts = load_digits(config)
+        _check_path(task.path, task.speaker, goal)
+        found = recordings.load_folder(Path(task.path), task.rate)
+        return found, {"data": Path(task.path).resolve().name}
+    digits, facts = _load_digits(config)
     splits = recordings.divide(digits, task.speaker)
     if goal == "isolated":
         return splits, facts
@@ -124,41 +143,64 @@ def load(config: ConfigDict, goal: str) -> tuple[Mapping[str, Iterable[Recording
     return joined, facts
 
 
-def load_digits(config: ConfigDict) -> tuple[list[Recording], dict[str, Any]]:
+def _check_path(path: str, speaker: str | None, goal: str) -> None:
+    """Raises `ConfigError` for what does not go with a folder of recordings."""
+    if goal != "connected":
+        what = f"config.task.path is {path!r}, which goes with the goal 'connected' alone"
+        raise ConfigError(f"{what}; give --config=configs/speech.py:connected")
+    if speaker is not None:
+        what = f"config.task.speaker is {speaker!r}, but the folder config.task.path names none"
+        raise ConfigError(f"{what}; name the recordings to test on in its column split instead")
+
+
+def _load_digits(config: ConfigDict) -> tuple[list[Recording], dict[str, Any]]:
     """Recordings of a digit each, and where they are from."""
     task = config.task
     if choose("task.data", task.data, ("tones", "fsdd")) == "tones":
         return tones.recordings(task.takes, task.rate), {"data": "tones", "generated": True}
     found = recordings.load_fsdd(task.rate, config.data_dir)
-    return found, {"data": "fsdd", "generated": False, "sha256": recordings.FSDD.sha256}
+    return found, {"data": "fsdd", "generated": False}
 
 
-def listen(
+def extract_features(
     config: ConfigDict, spoken: Mapping[str, Iterable[Recording]]
-) -> tuple[Ears, dict[str, Split], list[str]]:
-    """The features and the labels of each split, and the symbols that the labels number."""
+) -> tuple[FeatureExtractor, dict[str, Split], list[str]]:
+    """Features and labels of recordings.
+
+    Args:
+        config: `task.rate` and `task.bands` are used, and `task.path` is named in an error.
+        spoken: the recordings of "train", "valid" and "test".
+
+    Returns:
+        What turns a waveform into features, fitted to the training split; the splits; the symbols
+        of all texts, in order, which the labels number.
+
+    Raises:
+        ConfigError: naming a recording that is too short for its text.
+    """
     rate, bands = config.task.rate, config.task.bands
-    heard = {
+    found = {
         split: [(r.name, r.text, mel.log_mel(r.waveform, rate, bands)) for r in own]
         for split, own in spoken.items()
     }
-    symbols = sorted({symbol for own in heard.values() for _, text, _ in own for symbol in text})
-    ears = Ears(rate, bands, mel.Standard.fit(frames for _, _, frames in heard["train"]))
+    symbols = sorted({symbol for own in found.values() for _, text, _ in own for symbol in text})
+    fitted = mel.Standardizer.fit(frames for _, _, frames in found["train"])
+    extract = FeatureExtractor(rate, bands, fitted)
     splits = {}
-    for split, own in heard.items():
-        inputs = [ears.finish(frames) for _, _, frames in own]
+    for split, own in found.items():
+        inputs = [extract.finish(frames) for _, _, frames in own]
         labels = [np.array([symbols.index(s) for s in text], np.int32) for _, text, _ in own]
         for (name, text, _), features in zip(own, inputs, strict=True):
-            check_length(config, name, text, len(features))
+            _check_length(config, name, text, len(features))
         splits[split] = Split(inputs, labels)
-    return ears, splits, symbols
+    return extract, splits, symbols
 
 
-def check_length(config: ConfigDict, name: str, text: str, steps: int) -> None:
+def _check_length(config: ConfigDict, name: str, text: str, steps: int) -> None:
     """Raises `ConfigError` if no path of so many steps says a text: equal neighbours need a blank.
 
     Example:
-        >>> check_length(ConfigDict({"task": {"path": "."}}), "a.wav", "oo", steps=3)
+        >>> _check_length(ConfigDict({"task": {"path": "."}}), "a.wav", "oo", steps=3)
     """
     needed = len(text) + sum(a == b for a, b in itertools.pairwise(text))
     if needed > steps:
@@ -166,42 +208,81 @@ def check_length(config: ConfigDict, name: str, text: str, steps: int) -> None:
         raise refusal(Path(config.task.path or ".") / name, recordings.FIELD, what)
 
 
-def vary(bands: int, features: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Another speaker, in another room: all bands move up or down, and some of it is hidden.
+def spec_augment(bands: int, features: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Another speaker, in another room: all bands move up or down, and some of it is masked.
 
-    A stretch of bands and, for each second, one of time are set to 0, the mean (Park et al. 2019,
-    "SpecAugment", arXiv:1904.08779).
+    A stretch of bands and, for each second, one of time are set to 0, the mean.
+
+    Args:
+        bands: how many a frame has.
+        features: standardized ones [T, STACKED · bands].
+        rng: of what is moved and masked.
+
+    Returns:
+        Other features, of the same shape and type.
+
+    Source: Park et al. 2019, "SpecAugment", arXiv:1904.08779, section 2, with shifts of the bands
+    in place of time warping.
     """
-    frames = mel.unstack(features, STACKED)
+    frames = mel.unstack_frames(features, STACKED)
     shift = rng.integers(-SHIFT, SHIFT, endpoint=True)
     frames = frames[:, np.clip(np.arange(bands) + shift, 0, bands - 1)]
-    frames[:, hidden(bands, rng)] = 0
+    frames[:, _mask(bands, rng)] = 0
     for _ in range(0, len(frames), FRAMES):
-        frames[hidden(len(frames), rng)] = 0
-    return mel.stack(frames, STACKED)
+        frames[_mask(len(frames), rng)] = 0
+    return mel.stack_frames(frames, STACKED)
 
 
-def hidden(size: int, rng: np.random.Generator) -> slice:
+def _mask(size: int, rng: np.random.Generator) -> slice:
     """A stretch of 0 to MASKED places among `size`."""
     start, length = rng.integers(size), rng.integers(MASKED, endpoint=True)
     return slice(start, start + length)
 
 
-def connected_baselines(train: Split, test: Split) -> dict[str, dict[str, float]]:
-    """What is reached without a recurrent network: one text for all, and pieces at silences."""
-    texts = Counter(tuple(labels.tolist()) for labels in train.labels)
+def isolated_baselines(splits: Mapping[str, Split]) -> dict[str, np.ndarray]:
+    """What is told without a recurrent network: by the mean sound, and by that of parts in order.
+
+    Args:
+        splits: "train" and "valid", which are learnt from, and "test".
+
+    Returns:
+        By the name of the model, a label for each test recording [N].
+    """
+    train, valid, test = (splits[name] for name in recordings.SPLITS)
+    known = Split([*train.inputs, *valid.inputs], [*train.labels, *valid.labels])
+    return {
+        UNORDERED: segmentation.classify(known, test.inputs, parts=1),
+        ORDERED: segmentation.classify(known, test.inputs, segmentation.PARTS),
+    }
+
+
+def connected_baselines(splits: Mapping[str, Split]) -> dict[str, dict[str, float]]:
+    """What is reached without a recurrent network: one text for all, and segments at silences.
+
+    Args:
+        splits: "train" and "valid", which are learnt from, and "test".
+
+    Returns:
+        By the name of the model, its label error rate in the test split.
+    """
+    train, valid, test = (splits[name] for name in recordings.SPLITS)
+    texts = Counter(tuple(labels.tolist()) for labels in [*train.labels, *valid.labels])
     constant = np.array(texts.most_common(1)[0][0], np.int32)
     found: dict[str, Arrays] = {CONSTANT: [constant] * len(test.inputs)}
-    if (pieces := silences.transcribe(train, test.inputs)) is not None:
-        found[PIECES] = pieces
+    if (segments := segmentation.transcribe(train, valid, test.inputs)) is not None:
+        found[SEGMENTS] = segments
     return {
         name: {"label_error_rate": ctc.label_error_rate(list(labels), list(test.labels))}
         for name, labels in found.items()
     }
 
 
-def pick(
-    ears: Ears, test: Split, symbols: Sequence[str], key: jax.Array, prompt: str | None
+def _pick(
+    extract: FeatureExtractor,
+    test: Split,
+    symbols: Sequence[str],
+    key: jax.Array,
+    prompt: str | None,
 ) -> tuple[list[np.ndarray], list[str]]:
     """Some test recordings' features and texts, or those of the user's; his text is not known.
 
@@ -209,7 +290,7 @@ def pick(
         ConfigError: if the user's recording cannot be read.
     """
     if prompt is not None:
-        return [ears(recordings.read(Path(prompt), "--prompt", ears.rate))], [""]
+        return [extract(recordings.read(Path(prompt), "--prompt", extract.rate))], [""]
     rng = np.random.default_rng(int(jax.random.bits(key)))
     chosen = rng.permutation(len(test.inputs))[:SHOWN]
     texts = ["".join(symbols[k] for k in test.labels[n]) for n in chosen]
@@ -217,7 +298,7 @@ def pick(
 
 
 def sample_isolated(
-    ears: Ears,
+    extract: FeatureExtractor,
     test: Split,
     symbols: Sequence[str],
     predict: Predict,
@@ -229,7 +310,7 @@ def sample_isolated(
     """Tells what some test recordings say: samples.txt and spectrograms.png.
 
     Args:
-        ears: what hears them.
+        extract: what turns a waveform into features.
         test: the recordings.
         symbols: the classes.
         predict: see `classifier`.
@@ -241,16 +322,16 @@ def sample_isolated(
     Raises:
         ConfigError: if the user's file cannot be read.
     """
-    inputs, texts = pick(ears, test, symbols, key, prompt)
+    inputs, texts = _pick(extract, test, symbols, key, prompt)
     items = []
     for features, text, odds in zip(inputs, texts, predict(params, inputs), strict=True):
         found = symbols[int(np.argmax(odds))]
-        items.append(heard(ears, features, text, found, f" ({odds.max():.0%} sure)"))
-    show(directory, items, ears.rate)
+        items.append(_recognized(extract, features, text, found, f" ({odds.max():.0%} sure)"))
+    _show(directory, items, extract.rate)
 
 
 def sample_connected(
-    ears: Ears,
+    extract: FeatureExtractor,
     test: Split,
     symbols: Sequence[str],
     transcribe: Callable[..., Any],
@@ -259,32 +340,40 @@ def sample_connected(
     directory: Path,
     prompt: str | None = None,
 ) -> None:
-    """Writes down some test recordings, and where each symbol is; see `sample_isolated`."""
-    inputs, texts = pick(ears, test, symbols, key, prompt)
+    """Writes down some test recordings, and where each symbol is.
+
+    Args:
+        extract, test, symbols, params, key, directory, prompt: see `sample_isolated`.
+        transcribe: see `transcriber`.
+
+    Raises:
+        ConfigError: if the user's file cannot be read.
+    """
+    inputs, texts = _pick(extract, test, symbols, key, prompt)
     items = []
     for features, text, said in zip(inputs, texts, transcribe(params, inputs), strict=True):
         found = "".join(symbols[k] for k in said.symbols)
-        path = ctc.align(said.log_probs, said.symbols)
-        items.append(heard(ears, features, text, found, path=[["", *symbols][k] for k in path]))
-    show(directory, items, ears.rate)
+        path = [["", *symbols][k] for k in ctc.align(said.log_probs, said.symbols)]
+        items.append(_recognized(extract, features, text, found, path=path))
+    _show(directory, items, extract.rate)
 
 
-def heard(
-    ears: Ears,
+def _recognized(
+    extract: FeatureExtractor,
     features: np.ndarray,
     text: str,
     found: str,
     remark: str = "",
     path: Sequence[str] = (),
-) -> Heard:
+) -> Recognized:
     """A recording for the plot; a text that is empty is not known."""
     title = f"said {text}, found {found}{remark}" if text else f"found {found}{remark}"
     right = text == found if text else None
-    return Heard(ears.spectrogram(features), title, right, path)
+    return Recognized(extract.spectrogram(features), title, right, path)
 
 
-def show(directory: Path, items: Sequence[Heard], rate: int) -> None:
-    """Prints what was heard and writes samples.txt and spectrograms.png."""
+def _show(directory: Path, items: Sequence[Recognized], rate: int) -> None:
+    """Prints what was recognized and writes samples.txt and spectrograms.png."""
     write_samples(directory, [f"{item.title}\n" for item in items])
-    plot_heard(directory / "spectrograms.png", items, rate)
+    plot_recognized(directory / "spectrograms.png", items, rate)
     print(directory / "spectrograms.png")

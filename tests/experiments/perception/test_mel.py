@@ -53,7 +53,7 @@ def test_a_tone_is_loudest_in_the_band_whose_centre_is_nearest(hertz):
     centres = [700 * (10 ** ((low + (high - low) * b / 41) / 2595) - 1) for b in range(1, 41)]
     nearest = int(np.argmin(np.abs(np.array(centres) - hertz)))
     assert (found.argmax(axis=1) == nearest).all()
-    assert round(float(mel.place(centres[nearest], 8000, 40)), 6) == nearest
+    assert round(float(mel.to_band(centres[nearest], 8000, 40)), 6) == nearest
 
 
 def test_loudness_does_not_count_and_silence_is_no_error():
@@ -66,10 +66,10 @@ def test_loudness_does_not_count_and_silence_is_no_error():
 
 def test_stacked_frames_lie_side_by_side():
     frames = np.random.default_rng(2).normal(size=(7, 3))
-    found = mel.stack(frames, 2)
+    found = mel.stack_frames(frames, 2)
     expected = [[*frames[2 * t], *frames[min(2 * t + 1, 6)]] for t in range(4)]
     np.testing.assert_array_equal(found, expected)
-    np.testing.assert_array_equal(mel.unstack(found, 2)[:7], frames)
+    np.testing.assert_array_equal(mel.unstack_frames(found, 2)[:7], frames)
 
 
 def test_standard_features_have_mean_0_and_deviation_1_over_all_frames():
@@ -77,7 +77,7 @@ def test_standard_features_have_mean_0_and_deviation_1_over_all_frames():
     recordings = [rng.normal(5, 3, (n, 4)) for n in (10, 30)]
     for features in recordings:
         features[:, 2] = 8.0
-    standard = mel.Standard.fit(recordings)
+    standard = mel.Standardizer.fit(recordings)
     frames = np.concatenate([standard(features) for features in recordings])
     np.testing.assert_allclose(frames.mean(axis=0), 0, atol=1e-9)
     np.testing.assert_allclose(frames.std(axis=0), [1, 1, 0, 1], atol=1e-9)
@@ -88,7 +88,7 @@ def test_standard_features_have_mean_0_and_deviation_1_over_all_frames():
 def test_a_resampled_tone_is_the_tone_at_the_other_rate(rate):
     time, wanted = np.arange(rate) / rate, np.arange(8000) / 8000
     tone = np.sin(2 * np.pi * 523.0 * time).astype(np.float32)
-    found = mel.resample(tone, rate, 8000)
+    found = mel.convert_rate(tone, rate, 8000)
     assert found.dtype == np.float32
     inner = slice(200, 7800)
     expected = np.sin(2 * np.pi * 523.0 * wanted)

@@ -217,6 +217,26 @@ def test_a_folder_is_read_with_its_transcripts(tmp_path, name):
     np.testing.assert_array_equal(found["test"][0].waveform * 2**15, noise("deep/c.wav"))
 
 
+def test_a_name_is_the_same_however_it_is_written(tmp_path):
+    rows = [("./a.wav", "one", "train"), ("deep/../b.wav", "two", "valid"), ROWS[2]]
+    found = recordings.load_folder(folder(tmp_path, rows=rows), 8000)
+    assert [own[0].name for own in found.values()] == ["a.wav", "b.wav", "deep/c.wav"]
+
+
+def test_a_folder_may_be_read_by_any_path_to_it(tmp_path, monkeypatch):
+    folder(tmp_path)
+    monkeypatch.chdir(tmp_path / "deep")
+    assert recordings.load_folder(Path(".."), 8000)["train"][0].name == "a.wav"
+
+
+def test_quotation_marks_of_tabbed_transcripts_are_said(tmp_path):
+    rows = [("a.wav", '"so', "train"), ("b.wav", 'so "he', "valid"), ("deep/c.wav", '""', "test")]
+    found = recordings.load_folder(
+        folder(tmp_path, "file\ttext\tsplit", rows, "transcripts.tsv"), 8000
+    )
+    assert [own[0].text for own in found.values()] == ['"so', 'so "he', '""']
+
+
 def test_without_a_column_split_the_name_decides(tmp_path):
     rows = []
     for number in range(40):
@@ -242,6 +262,13 @@ def test_without_a_column_split_the_name_decides(tmp_path):
         ({"header": "a.wav,one,train"}, "transcripts.csv line 1 begins with 'a.wav,one,train'"),
         ({"header": "file,text"}, "transcripts.csv line 2 has 3 cells, but the first line has 2"),
         ({"rows": [*ROWS, ("a.wav", "x", "test")]}, "line 5 names a.wav twice"),
+        ({"rows": [*ROWS, ("./a.wav", "x", "test")]}, "line 5 names a.wav twice"),
+        ({"rows": [*ROWS, ("deep/../a.wav", "x", "test")]}, "line 5 names a.wav twice"),
+        ({"rows": [*ROWS, ("deep//c.wav", "x", "train")]}, "line 5 names deep/c.wav twice"),
+        ({"rows": [*ROWS, ("../a.wav", "x", "test")]}, "line 5 names ../a.wav, out of the"),
+        ({"rows": [*ROWS, ("deep/../../a.wav", "x", "test")]}, "line 5 names ../a.wav, out of the"),
+        ({"rows": [*ROWS, ("/a.wav", "x", "test")]}, "/a.wav, out of the folder; give a path"),
+        ({"rows": [*ROWS, (".", "x", "test")]}, "line 5 names no file"),
         ({"rows": [*ROWS, ("d.wav", "x", "test")]}, "d.wav cannot be read (No such file"),
         ({"rows": [*ROWS, ("d.wav", "  ", "test")]}, "line 5 has no text for d.wav"),
         ({"rows": [*ROWS, (" ", "x", "test")]}, "line 5 names no file"),

@@ -4,9 +4,9 @@ import matplotlib.figure
 import numpy as np
 import pytest
 
+from experiments.colors import RIGHT, WRONG
 from experiments.perception import spectrograms
-from experiments.perception.panels import RIGHT, WRONG
-from experiments.perception.spectrograms import Heard, plot_heard, runs
+from experiments.perception.spectrograms import Recognized, plot_recognized, runs
 
 
 @pytest.fixture
@@ -38,8 +38,11 @@ def test_runs_are_those_of_a_plain_loop():
 def test_the_path_stands_where_its_symbols_are(tmp_path, drawn):
     frames = np.random.default_rng(1).normal(size=(60, 20))
     path = [""] * 3 + ["7"] * 2 + [""] + ["1"] * 4  # ten parts of 60 ms
-    items = [Heard(frames, "said 71, found 71", True, path), Heard(frames[:20], "x", False, ["5"])]
-    plot_heard(tmp_path / "a.png", items, 8000)
+    items = [
+        Recognized(frames, "said 71, found 71", True, path),
+        Recognized(frames[:20], "x", False, ["5"]),
+    ]
+    plot_recognized(tmp_path / "a.png", items, 8000)
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
     above, below = drawn[0].axes
     assert [(t.get_text(), round(t.get_position()[0], 6)) for t in above.texts] == [
@@ -57,8 +60,8 @@ def test_the_path_stands_where_its_symbols_are(tmp_path, drawn):
 
 
 def test_frequencies_are_marked_up_to_half_the_rate(tmp_path, drawn):
-    items = [Heard(np.eye(20), "found 1")] * 5
-    plot_heard(tmp_path / "a.png", items, 8000)
+    items = [Recognized(np.eye(20), "found 1")] * 5
+    plot_recognized(tmp_path / "a.png", items, 8000)
     axes = drawn[0].axes
     assert len(axes) == 2 * spectrograms.COLUMNS
     assert [label.get_text() for label in axes[0].get_yticklabels()] == [

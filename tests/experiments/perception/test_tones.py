@@ -40,7 +40,7 @@ def test_the_formants_of_the_vowels_are_where_they_should_be():
         frames = np.exp(mel.log_mel(waveform, 8000, bands))
         starts.append(frames[: len(frames) // 3].mean(axis=0))
         ends.append(frames[-len(frames) // 3 :].mean(axis=0))
-    high, low = (round(float(mel.place(f * voice.tract, 8000, bands))) for f in (2300, 1200))
+    high, low = (round(float(mel.to_band(f * voice.tract, 8000, bands))) for f in (2300, 1200))
     start, end = (
         np.mean(part, axis=0)[high - 1 : high + 2].sum()
         / np.mean(part, axis=0)[low - 1 : low + 2].sum()
