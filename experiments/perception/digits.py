@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -16,7 +16,7 @@ SIDE = 100.0  # of the box that they fill
 
 
 class Digits(NamedTuple):
-    """Digits: points [N, 8, 2] that fill boxes of side 100, and which digits they are [N]."""
+    """Digits: points [N, 8, 2] that fill boxes of side 100, and which they are, int32 [N]."""
 
     points: np.ndarray
     labels: np.ndarray
@@ -73,6 +73,11 @@ def neighbours(known: Sequence[Digits], points: np.ndarray) -> np.ndarray:
     rows = np.concatenate([_rows(digits.points) for digits in known])
     model = KNeighborsClassifier(min(NEIGHBOURS, len(labels)))
     return model.fit(rows, labels).predict(_rows(points))
+
+
+def nearest(splits: Mapping[str, Digits]) -> np.ndarray:
+    """What the nearest digits of training and validation say of the test digits [N]."""
+    return neighbours([splits["train"], splits["valid"]], splits["test"].points)
 
 
 def _rows(points: np.ndarray) -> np.ndarray:

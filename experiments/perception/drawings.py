@@ -52,20 +52,22 @@ class Page(NamedTuple):
     labels: list[Label]
 
 
-def draw_strokes(svg: Path, png: Path, rows: Sequence[Row]) -> None:
-    """Writes rows of drawings as SVG and as PNG.
+def draw_strokes(directory: Path, name: str, rows: Sequence[Row]) -> None:
+    """Writes rows of drawings as SVG and as PNG, and prints where they are.
 
     Every drawing is scaled to the height of its row, a wide one to twice that width, or to ten
     times it where it is alone in its row.
 
     Args:
-        svg: the file of lines.
-        png: the file of pixels.
+        directory: where the files go.
+        name: of both files, without their suffixes.
         rows: at least one, with at least one drawing.
     """
     page = _lay_out(rows)
+    svg, png = (directory / f"{name}.{suffix}" for suffix in ("svg", "png"))
     svg.write_text(_svg(page), encoding="utf-8")
     _write_png(png, page)
+    print(svg, png, sep="\n")
 
 
 def _lay_out(rows: Sequence[Row]) -> Page:
@@ -75,8 +77,9 @@ def _lay_out(rows: Sequence[Row]) -> Page:
     right, y = 0.0, MARGIN
     for row in rows:
         if row.title:
-            labels.append(Label(MARGIN, y + TITLE, TITLE, INK, row.title))
-            right = max(right, MARGIN + TITLE * LETTER * len(row.title))
+            title = "".join(c if c.isprintable() else "?" for c in row.title)  # it may name a file
+            labels.append(Label(MARGIN, y + TITLE, TITLE, INK, title))
+            right = max(right, MARGIN + TITLE * LETTER * len(title))
             y += 1.8 * TITLE
         x = MARGIN
         for item in row.items:

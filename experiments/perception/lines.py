@@ -10,8 +10,17 @@ from typing import Any, NamedTuple
 import numpy as np
 from ml_collections import ConfigDict
 
+from experiments.data import files
 from experiments.perception.ctc import label_error_rate
-from experiments.perception.digits import NAMES, SIDE, Digits, distort, eight_points, neighbours
+from experiments.perception.digits import (
+    NAMES,
+    SIDE,
+    Digits,
+    distort,
+    eight_points,
+    nearest,
+    neighbours,
+)
 from experiments.perception.drawings import Drawn, Row, draw_strokes
 from experiments.perception.examples import Split
 from experiments.perception.strokes import length_of, read_strokes, resample
@@ -20,6 +29,8 @@ from experiments.task import Task
 
 LONGEST = 7  # digits of a line
 STEP = 0.15  # between the points of a line, in heights of the line
+FLATTEST = 0.05  # the height that counts is at least this share of the width; digits have 0.16
+MOST_HEIGHTS = 300  # how long the path of a user's line may be: 2,000 steps, of digits 150
 HELD_OUT = {"valid": 500, "test": 1000}  # lines at most
 GAPS = (0.05, 0.1, 0.15, 0.2, 0.3)  # of which validation chooses the baseline's
 SHOWN = 6  # lines in a sample
@@ -74,10 +85,27 @@ def _side_by_side(digits: Sequence[np.ndarray], rng: np.random.Generator) -> np.
 
 
 def even(path: np.ndarray, step: float = STEP) -> np.ndarray:
-    """The path [P, 2] scaled to the height 1, from 0 to 1, by points about a step apart [T, 2]."""
-    height = max(float(np.ptp(path[:, 1])), 1e-6)
-    scaled = (path - path.min(axis=0)) / height
-    return resample(scaled, max(2, round(length_of(scaled) / step)))
+    """Points at even distances along a line that is scaled to the height 1, or less if it is level.
+
+    Args:
+        path: the points that the pen goes through [P, 2].
+        step: how far apart the points are to be, more or less, in heights of the line.
+
+    Returns:
+        Points [T, 2], T at least 2; the least of each coordinate is 0.
+
+    Example:
+        >>> even(np.array([[3, 3], [3, 5]]), step=0.5).tolist()
+        [[0.0, 0.0], [0.0, 0.5], [0.0, 1.0]]
+    """
+    scaled = _one_high(path)
+    return resample(scaled, 1 + max(1, round(length_of(scaled) / step)))
+
+
+def _one_high(path: np.ndarray) -> np.ndarray:
+    """A line [P, 2] in its heights, or where that is more, in FLATTEST of its width."""
+    width, height = np.ptp(path, axis=0)
+    return (path - path.min(axis=0)) / (max(height, FLATTEST * width) or 1.0)
 
 
 def line_inputs(path: np.ndarray) -> np.ndarray:
@@ -93,8 +121,15 @@ def line_inputs(path: np.ndarray) -> np.ndarray:
 def pieces(path: np.ndarray, gap: float) -> list[np.ndarray]:
     """The parts of a line between the gaps that a sceptic sees.
 
-    A gap is a part of the path that goes to the right by at least `gap` heights of the line, while
-    all before it lies to its left and all after it to its right.
+    A gap is a part of the path that goes to the right, while all before it lies to its left and all
+    after it to its right.
+
+    Args:
+        path: the points that the pen goes through [P, 2].
+        gap: how far a gap goes at least, in heights of the line.
+
+    Returns:
+        The points [T, 2] of each part, as `even` scales them.
     """
     points = even(path, STEP / 4)
     x = points[:, 0]
@@ -125,7 +160,10 @@ def connected(config: ConfigDict, digits: Mapping[str, Digits], facts: Mapping[s
         )
         for seed, (name, own) in enumerate(digits.items())
     }
-    splits = {name: _examples(lines[name], own) for name, own in digits.items()}
+    splits = {
+        name: Split(list(map(line_inputs, paths)), [digits[name].labels[own] for own in members])
+        for name, (paths, members) in lines.items()
+    }
     return transcriber(
         config,
         splits,
@@ -136,40 +174,37 @@ def connected(config: ConfigDict, digits: Mapping[str, Digits], facts: Mapping[s
     )
 
 
-def _examples(lines: Lines, digits: Digits) -> Split:
-    labels = np.asarray(digits.labels, np.int32)
-    return Split(list(map(line_inputs, lines.paths)), [labels[own] for own in lines.members])
-
-
 def baselines(
     digits: Mapping[str, Digits], lines: Mapping[str, Lines]
 ) -> dict[str, dict[str, float]]:
-    """The error of the nearest neighbours of single digits, with cuts at gaps, and with true cuts.
+    """How the nearest neighbours of single digits read lines that are cut at gaps, or truly.
 
-    How wide a gap must be is what validation says is best.
+    Which of GAPS a gap is at least is what validation says is best for the neighbours in training.
+
+    Args:
+        digits: those of "train", "valid" and "test".
+        lines: what is written with those of "valid" and "test".
+
+    Returns:
+        The label error rate of the test lines by the name of the model.
     """
-    found = {gap: gap_error(digits, lines, "valid", gap) for gap in GAPS}
-    best = min(found, key=lambda gap: found[gap])
-    members, labels = lines["test"].members, digits["test"].labels
-    told = neighbours([digits["train"], digits["valid"]], digits["test"].points)
-    true_cuts = label_error_rate([told[own] for own in members], [labels[own] for own in members])
+    train, valid, test = (digits[name] for name in ("train", "valid", "test"))
+    best = min(GAPS, key=lambda gap: _gap_error([train], valid, lines["valid"], gap))
+    by_gaps = _gap_error([train, valid], test, lines["test"], best)
+    told, members = nearest(digits), lines["test"].members
+    truly = label_error_rate([told[own] for own in members], [test.labels[own] for own in members])
     return {
-        "3 nearest neighbours of what is between gaps": {
-            "label_error_rate": gap_error(digits, lines, "test", best)
-        },
-        "3 nearest neighbours, told where each digit is": {"label_error_rate": true_cuts},
+        "3 nearest neighbours of what is between gaps": {"label_error_rate": by_gaps},
+        "3 nearest neighbours, told where each digit is": {"label_error_rate": truly},
     }
 
 
-def gap_error(
-    digits: Mapping[str, Digits], lines: Mapping[str, Lines], split: str, gap: float
-) -> float:
-    """The label error rate of nearest neighbours of the pieces between gaps."""
-    parts = [pieces(path, gap) for path in lines[split].paths]
-    points = np.stack([eight_points([piece]) for own in parts for piece in own])
-    told = neighbours([digits["train"]], points)
+def _gap_error(known: Sequence[Digits], digits: Digits, lines: Lines, gap: float) -> float:
+    """The label error rate of lines of some digits, read by the known ones nearest to `pieces`."""
+    parts = [pieces(path, gap) for path in lines.paths]
+    told = neighbours(known, np.stack([eight_points([piece]) for own in parts for piece in own]))
     found = np.split(told, np.cumsum(list(map(len, parts)))[:-1])
-    return label_error_rate(found, [digits[split].labels[own] for own in lines[split].members])
+    return label_error_rate(found, [digits.labels[own] for own in lines.members])
 
 
 def sample(
@@ -194,10 +229,10 @@ def sample(
             its strokes the pen goes straight.
 
     Raises:
-        ConfigError: if the user's drawing cannot be read.
+        ConfigError: if the user's drawing cannot be read or is too long.
     """
     if prompt is not None:
-        drawing = read_strokes(Path(prompt), "--prompt")
+        drawing = _read_line(Path(prompt))
         found = transcribe(params, [line_inputs(np.concatenate(drawing))])
         said = _text(found[0].symbols)
         rows = [Row(f"{Path(prompt).name}, read as {said}", [Drawn(drawing)])]
@@ -208,9 +243,17 @@ def sample(
             Row(f"{_text(labels)}, read as {_text(own.symbols)}", [Drawn([path])])
             for path, labels, own in zip(lines.paths, split.labels, found, strict=False)
         ]
-    draw_strokes(directory / "lines.svg", directory / "lines.png", rows)
-    for name in ("lines.svg", "lines.png"):
-        print(directory / name)
+    draw_strokes(directory, "lines", rows)
+
+
+def _read_line(path: Path) -> list[np.ndarray]:
+    """The user's drawing, if it is not too long to be a line of digits."""
+    drawing = read_strokes(path, "--prompt")
+    heights = length_of(_one_high(np.concatenate(drawing)))
+    if heights > MOST_HEIGHTS:
+        what = f"goes {heights:.0f} times its height, at most {MOST_HEIGHTS} will do; cut it"
+        raise files.refusal(path, "--prompt", what)
+    return drawing
 
 
 def _text(labels: np.ndarray) -> str:

@@ -35,8 +35,11 @@ PIXEL = 1.0
 
 
 def load(data_dir: str | None = None) -> dict[str, list[list[np.ndarray]]]:
-    """The drawings of each split, with y upwards: drawers 17 and 18 are for "valid", 19 and 20 for
-    "test", those of each alphabet by themselves.
+    """The drawings of each split, with y upwards.
+
+    "train" has every character by drawers 1 to 16 of its alphabet, "valid" by drawers 17 and 18,
+    "test" by drawers 19 and 20. Each alphabet numbers its own drawers, so that some may be in
+    several splits.
 
     The pen's places are pixels, so that many offsets have exact zeros, of which a density can make
     as much as it likes: each point is moved at random within its pixel, always alike. Of them those

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -58,8 +59,12 @@ def _point(line: str, number: int) -> tuple[float, float]:
 def read_strokes(path: Path, field: str) -> list[np.ndarray]:
     """The drawing in a file of the user's, see `parse`.
 
+    Args:
+        path: the file.
+        field: of the config or the command line, that names it.
+
     Raises:
-        ConfigError: naming the config's `field`, the file and what is wrong with it.
+        ConfigError: naming the field, the file and what is wrong with it.
     """
     text = files.read_text(path, field)
     try:
@@ -99,6 +104,13 @@ def thin(stroke: np.ndarray, step: float) -> np.ndarray:
     The last one takes the place of the one before it where they are closer. The distances stay
     uneven, as a hand's are: at even ones the second coordinate of an offset would follow from the
     first, and its density would have no bound.
+
+    Args:
+        stroke: points [N, 2].
+        step: the least distance.
+
+    Returns:
+        Points [K, 2] of these.
     """
     kept = [0]
     for number in range(1, len(stroke)):
@@ -110,8 +122,37 @@ def thin(stroke: np.ndarray, step: float) -> np.ndarray:
     return stroke[kept]
 
 
+def fill(stroke: np.ndarray, step: float) -> np.ndarray:
+    """The points of a stroke, and others on the straight ways between those that are far apart.
+
+    Args:
+        stroke: points [N, 2].
+        step: the least distance of points that are added; what is nearer than twice as much to each
+            other has none between.
+
+    Returns:
+        Points [M, 2].
+
+    Example:
+        >>> fill(np.array([[0, 0], [6, 0], [6, 3]]), 2.0).tolist()
+        [[0.0, 0.0], [2.0, 0.0], [4.0, 0.0], [6.0, 0.0], [6.0, 3.0]]
+    """
+    ways = [
+        np.linspace(start, end, max(1, int(math.dist(start, end) / step)), endpoint=False)
+        for start, end in itertools.pairwise(stroke)
+    ]
+    return np.concatenate([*ways, stroke[-1:]])
+
+
 def resample(points: np.ndarray, count: int) -> np.ndarray:
-    """`count` points [count, 2] at even distances along the path through `points` [N, 2].
+    """Points at even distances along the path through other points.
+
+    Args:
+        points: what the path goes through [N, 2].
+        count: how many points there shall be.
+
+    Returns:
+        Points [count, 2].
 
     Example:
         >>> resample(np.array([[0, 0], [3, 0], [3, 1]]), 3).tolist()

@@ -11,7 +11,6 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from experiments.config import choose
-from experiments.data.files import sha256
 from experiments.perception import omniglot, pendigits, scribbles
 from experiments.perception.classifier import Predict, classifier
 from experiments.perception.digits import (
@@ -20,7 +19,7 @@ from experiments.perception.digits import (
     distort,
     eight_points,
     inputs,
-    neighbours,
+    nearest,
     points_of,
 )
 from experiments.perception.drawings import Drawn, Row, draw_strokes
@@ -53,19 +52,22 @@ def digits(config: ConfigDict) -> Task:
     splits = load_digits(config)
     return classifier(
         config,
-        {name: _examples(own) for name, own in splits.items()},
+        {
+            name: Split([inputs(points) for points in own.points], list(own.labels[:, None]))
+            for name, own in splits.items()
+        },
         NAMES,
         augment=partial(_augment, config.task.distortion),
         baselines=lambda: {"3 nearest neighbours": nearest(splits)},
         sample=partial(sample, splits["test"]),
-        facts=facts(config, splits["test"].points),
+        facts=facts(config),
     )
 
 
 def lines(config: ConfigDict) -> Task:
     """The task to read digits in a line, by the label error rate."""
     splits = load_digits(config)
-    return connected(config, splits, facts(config, splits["test"].points))
+    return connected(config, splits, facts(config))
 
 
 def writing(config: ConfigDict) -> Task:
@@ -74,8 +76,7 @@ def writing(config: ConfigDict) -> Task:
         splits: Mapping[str, Sequence[Drawing]] = omniglot.load(config.data_dir)
     else:
         splits = {name: drawn for name, (drawn, _) in generated(config.task.drawings).items()}
-    points = np.concatenate([stroke for drawing in splits["test"] for stroke in drawing])
-    return synthesis(config, splits, facts(config, points))
+    return synthesis(config, splits, facts(config))
 
 
 GOALS = {"digits": digits, "connected": lines, "synthesis": writing}
@@ -98,23 +99,10 @@ def generated(count: int) -> dict[str, tuple[list[list[np.ndarray]], np.ndarray]
     return {name: scribbles.drawings(own, seed) for seed, (name, own) in enumerate(counts.items())}
 
 
-def facts(config: ConfigDict, points: np.ndarray) -> dict[str, Any]:
-    """What the results say about the data; the checksum is that of the test points."""
+def facts(config: ConfigDict) -> dict[str, Any]:
+    """What the results say about where the data are from."""
     generated = config.task.data == "generated"
-    return {
-        "data": "generated, drawn by no one" if generated else config.task.data,
-        "test_sha256": sha256(points.astype(np.float32).tobytes()),
-    }
-
-
-def nearest(splits: Mapping[str, Digits]) -> np.ndarray:
-    """What the nearest digits of training and validation say of the test digits [N]."""
-    return neighbours([splits["train"], splits["valid"]], splits["test"].points)
-
-
-def _examples(digits: Digits) -> Split:
-    labels = np.asarray(digits.labels, np.int32)
-    return Split([inputs(points) for points in digits.points], list(labels[:, None]))
+    return {"data": "generated, drawn by no one" if generated else config.task.data}
 
 
 def _augment(strength: float, features: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -161,9 +149,7 @@ def sample(
             Row("" if start else title, items[start : start + COLUMNS])
             for start in range(0, len(items), COLUMNS)
         ]
-    draw_strokes(directory / "digits.svg", directory / "digits.png", rows)
-    for name in ("digits.svg", "digits.png"):
-        print(directory / name)
+    draw_strokes(directory, "digits", rows)
 
 
 def _likeliest(probabilities: np.ndarray, number: int = 2) -> str:

@@ -12,7 +12,7 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 
 def draw(directory, rows):
-    draw_strokes(directory / "x.svg", directory / "x.png", rows)
+    draw_strokes(directory, "x", rows)
     root = ElementTree.parse(directory / "x.svg").getroot()
     paths = [
         np.array([pair.split() for pair in path.get("d")[1:].split(" L")], float)
@@ -62,6 +62,13 @@ def test_texts_are_escaped_and_each_line_has_its_own(tmp_path):
     root, _, _ = draw(tmp_path, random_rows(1))
     texts = [text.text for text in root.iter(f"{SVG}text")]
     assert texts == ["first <& $row", *["two", "lines"] * 3, "second"]
+
+
+def test_titles_may_hold_what_is_no_text(tmp_path):
+    """A file's name is any bytes."""
+    name = b"my \xff\x01\n.txt".decode(errors="surrogateescape")
+    root, _, _ = draw(tmp_path, [Row(name, [Drawn([np.eye(2)])])])
+    assert [text.text for text in root.iter(f"{SVG}text")] == ["my ???.txt"]
 
 
 def test_the_png_has_ink_where_the_svg_has_lines(tmp_path):

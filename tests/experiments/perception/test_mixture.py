@@ -109,9 +109,9 @@ def test_scales_and_correlations_are_bounded():
     assert split(jnp.zeros((2, 13), jnp.bfloat16)).means.dtype == jnp.float32
 
 
-def drawn(outputs, bias=0.0, number=40_000):
+def drawn(outputs, number=40_000, **options):
     several = jnp.broadcast_to(jnp.asarray(outputs, jnp.float32), (number, len(outputs)))
-    found = jax.jit(mixture.sample)(jax.random.key(0), split(several), bias)
+    found = jax.jit(mixture.sample)(jax.random.key(0), split(several), **options)
     return np.asarray(found, np.float64)
 
 
@@ -135,12 +135,13 @@ def far_apart():
 @pytest.mark.parametrize("bias", [0.0, 1.5])
 def test_samples_have_the_weights_and_spreads_of_their_components(bias):
     outputs, components = far_apart()
-    found = drawn(outputs, bias)
+    found = drawn(outputs, bias=bias)
     weights = np.array([weight for weight, _, _ in components]) ** (1 + bias)
     for side, share, (_, mean, covariance) in zip(
         (found[:, 0] < 0, found[:, 0] > 0), weights / weights.sum(), components, strict=True
     ):
         assert side.mean() == pytest.approx(share, abs=0.01)
+        assert found[side, 2].mean() == pytest.approx(expit(outputs[-1]), abs=0.03)
         own = found[side, :2] - mean
         np.testing.assert_allclose(own.mean(axis=0), 0, atol=0.05)
         np.testing.assert_allclose(np.cov(own.T), covariance * np.exp(-2 * bias), atol=0.06)

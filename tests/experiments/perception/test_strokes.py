@@ -8,6 +8,7 @@ import pytest
 
 from experiments.config import ConfigError
 from experiments.perception.strokes import (
+    fill,
     length_of,
     parse,
     read_strokes,
@@ -153,3 +154,18 @@ def test_a_dot_resamples_to_itself():
 
 def test_the_size_is_the_longer_side():
     assert size([np.array([[0, 1], [2, 5]]), np.array([[-1, 3]])]) == 4
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_filling_adds_points_on_ways_of_two_steps_or_more(seed):
+    stroke = np.random.default_rng(seed).normal(size=(8, 2)).cumsum(axis=0)
+    parts = []
+    for start, end in itertools.pairwise(stroke):
+        count = max(math.floor(math.dist(start, end) / 0.4), 1)
+        parts += [start + n / count * (end - start) for n in range(count)]
+    np.testing.assert_allclose(fill(stroke, 0.4), [*parts, stroke[-1]], atol=1e-12)
+
+
+def test_dots_have_no_ways_to_fill():
+    assert fill(np.array([[3.0, 4.0]]), 1.0).tolist() == [[3, 4]]
+    assert fill(np.array([[3.0, 4.0]] * 2), 1.0).tolist() == [[3, 4]] * 2

@@ -1,5 +1,6 @@
 """Handwriting: its three goals in mode tiny, what they are tried on, and what they draw."""
 
+import itertools
 from xml.etree import ElementTree
 
 import jax
@@ -11,6 +12,7 @@ from experiments.config import ConfigError, resolve
 from experiments.mesh import Part
 from experiments.perception import scribbles
 from experiments.perception.digits import eight_points, inputs, neighbours, stretch
+from experiments.perception.lines import join, line_inputs
 from experiments.tasks.handwriting import COLUMNS, ROWS, handwriting, load_digits, sample
 from experiments.training.step import init_state, make_evaluate, make_train_step
 from tests.experiments.perception.test_strokes import written
@@ -115,7 +117,8 @@ def test_generated_digits_are_those_of_the_scribbles():
         expected = np.stack([eight_points(drawing) for drawing in drawn])
         np.testing.assert_array_equal(splits[name].points, expected)
         np.testing.assert_array_equal(stretch(splits[name].points), splits[name].points)
-    assert not (splits["train"].points == splits["test"].points).all(axis=(1, 2)).any()
+    for one, other in itertools.combinations(splits.values(), 2):
+        assert not (one.points[:, None] == other.points).all(axis=(2, 3)).any()
 
 
 def test_the_baseline_knows_the_digits_of_validation_too():
@@ -128,16 +131,23 @@ def test_the_baseline_knows_the_digits_of_validation_too():
 
 
 def test_lines_have_digits_of_their_own_split_alone():
-    config = tiny("connected")
-    task = handwriting(config)
-    labels = load_digits(config)["test"].labels
-    batches = task.eval_batches("test")
-    assert sum(batch.present.sum() for batch in batches) == config.task.lines
-    said = np.concatenate([b.labels[b.present].ravel() for b in batches])
-    assert set(said) <= set(labels)
-    again = handwriting(config).eval_batches("test")
-    for one, other in zip(batches, again, strict=True):
-        np.testing.assert_array_equal(one.inputs, other.inputs)
+    config = tiny("connected", **{"task.distortion": 0.0})
+    task, splits = handwriting(config), load_digits(config)
+    batches = {name: task.eval_batches(name) for name in splits}
+    batches["train"] = [next(task.train_batches(Part())) for _ in range(2)]
+    for seed, (name, digits) in enumerate(splits.items()):
+        joined = join(digits, config.task.lines, seed)
+        expected = {
+            line_inputs(path).tobytes(): tuple(digits.labels[members])
+            for path, members in zip(joined.paths, joined.members, strict=True)
+        }
+        found = {}
+        for batch in batches[name]:
+            for n in np.flatnonzero(batch.present):
+                own = tuple(batch.labels[n, : batch.label_lengths[n]])
+                found[batch.inputs[: batch.lengths[n], n].tobytes()] = own
+        assert found.items() <= expected.items()
+        assert len(found) == config.task.lines or name == "train"
 
 
 @pytest.mark.parametrize(
@@ -155,8 +165,12 @@ def test_other_goals_and_data_are_refused(goal, field, value, message):
         handwriting(tiny(goal, **{field: value}))
 
 
-@pytest.mark.parametrize("goal", GOALS)
-def test_every_goal_has_a_recipe_of_its_own(goal):
-    config = handwriting_config.get_config(goal)
-    assert config.task.goal == goal
-    assert config.cell.hidden_size == handwriting_config.GOALS[goal]["cell"]["hidden_size"]
+def test_every_goal_has_a_recipe_of_its_own():
+    recipes = {goal: handwriting_config.get_config(goal) for goal in GOALS}
+    assert [config.task.goal for config in recipes.values()] == list(GOALS)
+    for one, other in itertools.combinations(recipes.values(), 2):
+        for place in ("cell", "train", "task"):
+            assert one[place].to_dict() != other[place].to_dict()
+        assert one.cell.hidden_size != other.cell.hidden_size
+        assert one.train.steps != other.train.steps
+        assert one.task.buckets != other.task.buckets
