@@ -56,6 +56,7 @@ VARIANTS = [
 CASES = DEFAULTS + VARIANTS
 FEW = [Case(name) for name in ("peephole_lstm", "gru", "full_gate_recurrence_lstm", "min_lstm")]
 METHODS = ("scan", "fused")
+unroll = jax.jit(lj.unroll, static_argnames=("cell", "reverse", "remat", "method"))
 
 
 class Problem(NamedTuple):
@@ -76,11 +77,17 @@ def random_like(tree, seed, scale=0.5):
     return jax.tree.map(lambda leaf: leaf + scale * rng.standard_normal(leaf.shape), tree)
 
 
+def random_params(network, seed, scale=0.6):
+    """Random numbers in every field; no initializer has to be compiled."""
+    shapes = jax.eval_shape(lambda: network.init(jax.random.key(0), INPUTS))
+    return random_like(jax.tree.map(lambda leaf: np.zeros(leaf.shape), shapes), seed, scale)
+
+
 def problem(cell, seed=0, steps=STEPS, rows=ROWS):
     rng = np.random.default_rng(seed)
     return Problem(
         cell=cell,
-        params=random_like(cell.init(jax.random.key(seed), INPUTS), seed + 1),
+        params=random_params(cell, seed + 1),
         xs=rng.standard_normal((steps, *cell.initial_state(rows).h.shape[:-1], INPUTS)),
         state=random_like(cell.initial_state(rows), seed + 2),
         lengths=np.array([steps, 0, *rng.integers(0, steps, rows)])[:rows],

@@ -20,12 +20,6 @@ def strict():
 
 
 @pytest.fixture
-def optimized():
-    """Compile as users do, for the tests that look at what the compiler makes."""
-    jax.config.update("jax_disable_most_optimizations", False)
-
-
-@pytest.fixture
 def single_precision():
     """JAX's own default: 32-bit numbers throughout."""
     jax.config.update("jax_enable_x64", False)

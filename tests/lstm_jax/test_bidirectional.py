@@ -6,7 +6,7 @@ import pytest
 
 import lstm_jax as lj
 from tests import oracle
-from tests.cases import METHODS, Case, assert_close, fields, problem
+from tests.cases import METHODS, Case, assert_close, fields, problem, random_params, unroll
 
 PAIR = Case("gru"), Case("peephole_lstm")
 
@@ -28,11 +28,8 @@ def test_equals_the_numpy_loop(names, method):
     arrays = {name: getattr(sides[0], name) for name in names}
     states = tuple(side.state for side in sides)
 
-    @jax.jit
-    def run(params, states, xs, arrays):
-        return lj.unroll(both, params, xs, initial_state=states, **arrays, method=method)
-
-    got, ys = run(tuple(side.params for side in sides), states, sides[0].xs, arrays)
+    got, ys = unroll(both, tuple(side.params for side in sides), sides[0].xs,
+                     initial_state=states, **arrays, method=method)
     wanted, wanted_ys = oracle.bidirectional(
         *sources, sides[0].xs, tuple(map(fields, states)), **arrays
     )
@@ -50,14 +47,19 @@ def test_packed_documents_do_not_leak(method):
     starts[[0, 2, 5]] = True  # the last one starts in the padding
 
     def run(xs, **more):
-        return lj.unroll(both, params, xs, method=method, **more)[1]
+        return unroll(both, params, xs, method=method, **more)[1]
 
     ys = run(xs, resets=starts, lengths=np.full(3, 5))
     assert_close(ys[:2], run(xs[:2]))
     assert_close(ys[2:5], run(xs[2:5]))
     assert_close(ys[5], np.zeros_like(ys[5]))
 
-    to_xs = jax.grad(lambda xs: run(xs, resets=starts, lengths=np.full(3, 5))[:2].sum())(xs)
+    @jax.jit
+    @jax.grad
+    def to_first_document(xs):
+        return run(xs, resets=starts, lengths=np.full(3, 5))[:2].sum()
+
+    to_xs = to_first_document(xs)
     assert np.array_equal(to_xs[2:], np.zeros((4, 3, 4)))
     assert np.abs(to_xs[:2]).max(axis=(1, 2)).min() > 1e-6
 
@@ -68,8 +70,8 @@ def test_a_segment_start_in_the_padding_is_no_reset():
     starts = np.zeros((6, 3), bool)
 
     def run(starts):
-        return lj.unroll(both, params, sides[0].xs, initial_state=states, resets=starts,
-                         lengths=np.full(3, 4))
+        return unroll(both, params, sides[0].xs, initial_state=states, resets=starts,
+                      lengths=np.full(3, 4))
 
     wanted = run(starts)
     starts[4:] = True
@@ -87,9 +89,9 @@ def test_in_a_stack_the_second_layer_sees_both_directions():
     layers = lj.bidirectional(lj.gru(5), lj.gru(3)), lj.lstm(2)
     deep = lj.stack(*layers)
     p = problem(lj.rnn(1))
-    params = deep.init(jax.random.key(1), 4)
-    states, ys = lj.unroll(deep, params, p.xs, lengths=p.lengths, resets=p.resets)
-    first, between = lj.unroll(layers[0], params[0], p.xs, lengths=p.lengths, resets=p.resets)
-    second, wanted = lj.unroll(layers[1], params[1], between, lengths=p.lengths, resets=p.resets)
+    params = random_params(deep, 1)
+    states, ys = unroll(deep, params, p.xs, lengths=p.lengths, resets=p.resets)
+    first, between = unroll(layers[0], params[0], p.xs, lengths=p.lengths, resets=p.resets)
+    second, wanted = unroll(layers[1], params[1], between, lengths=p.lengths, resets=p.resets)
     assert_close(states, (first, second))
     assert_close(ys, wanted)

@@ -9,7 +9,17 @@ import pytest
 import lstm_jax as lj
 from lstm_jax.recurrence import layer
 from lstm_jax.types import cast
-from tests.cases import HIDDEN, INPUTS, ROWS, Case, assert_close, expected, fields, problem
+from tests.cases import (
+    HIDDEN,
+    INPUTS,
+    ROWS,
+    Case,
+    assert_close,
+    expected,
+    fields,
+    problem,
+    unroll,
+)
 from tests.lstm_jax.test_gradients import happening, loss_of
 
 RUNS = [  # in chunks of four, eleven steps leave a tail of three
@@ -88,8 +98,8 @@ def test_noise_is_the_same_in_chunks_of_any_length(monkeypatch):
         results.append(result)
     assert_close(*results, 1e-11)
     for seed in 3, 4:
-        _, ys = lj.unroll(p.cell, p.params, p.xs, initial_state=p.state, lengths=p.lengths,
-                          reverse=True, key=jax.random.key(seed), method="scan")
+        _, ys = unroll(p.cell, p.params, p.xs, initial_state=p.state, lengths=p.lengths,
+                       reverse=True, key=jax.random.key(seed), method="scan")
         assert np.allclose(ys, results[0][0][1][1], rtol=0, atol=1e-10) == (seed == 3)
 
 

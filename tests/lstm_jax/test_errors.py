@@ -36,6 +36,9 @@ BAD = {  # what is called, and words that the sentence must have
     "lengths negative": (lambda: unroll(lengths=np.array([6, -1, 1])), ["lengths", "-1", "0"]),
     "lengths of another batch": (lambda: unroll(lengths=np.array([6, 1])), ["lengths", "2", "3"]),
     "lengths not whole": (lambda: unroll(lengths=np.array([6.0, 1, 1])), ["lengths", "float64"]),
+    "lengths and a mask": (
+        lambda: unroll(lengths=np.ones(3, int), mask=np.ones((6, 3), bool)), ["lengths", "mask"]
+    ),
     "shape of the mask": (lambda: unroll(mask=np.ones((3, 6), bool)), ["mask", "(3, 6)", "(6, 3)"]),
     "mask not boolean": (lambda: unroll(mask=np.ones((6, 3))), ["mask", "float64", "bool"]),
     "shape of resets": (

@@ -8,15 +8,21 @@ import numpy as np
 import pytest
 
 import lstm_jax as lj
-from tests.cases import DEFAULTS, FEW, METHODS, Case, problem
+from lstm_jax.cells.functions import layer_norm
+from tests.cases import DEFAULTS, FEW, METHODS, Case, problem, unroll
 
 
 def dtypes(tree):
     return {str(leaf.dtype) for leaf in jax.tree.leaves(tree)}
 
 
+def initial(cell):
+    """The shapes and types of a cell's parameters."""
+    return jax.eval_shape(lambda: cell.init(jax.random.key(0), 4))
+
+
 def inputs(cell):
-    return jnp.ones((6, *cell.initial_state(3).h.shape[:-1], 4))
+    return np.ones((6, *cell.initial_state(3).h.shape[:-1], 4))
 
 
 def single(p):
@@ -27,7 +33,7 @@ def single(p):
 @pytest.mark.parametrize("case", DEFAULTS, ids=str)
 def test_default_is_float64_with_x64(case, method):
     cell = case.cell()
-    params = jax.eval_shape(lambda: cell.init(jax.random.key(0), 4))
+    params = initial(cell)
     result = jax.eval_shape(
         partial(lj.unroll, cell, method=method), params, inputs(cell)
     )
@@ -38,7 +44,7 @@ def test_default_is_float64_with_x64(case, method):
 @pytest.mark.parametrize("case", DEFAULTS, ids=str)
 def test_default_is_float32_without(case, method, single_precision):
     cell = case.cell()
-    params = jax.eval_shape(lambda: cell.init(jax.random.key(0), 4))
+    params = initial(cell)
     result = jax.eval_shape(
         partial(lj.unroll, cell, method=method), params, inputs(cell)
     )
@@ -54,7 +60,7 @@ def test_bfloat16_is_near_and_carries_c_in_float32(case, method, single_precisio
     p = problem(case.cell())
     params, xs = single(p)
     half = case.cell(dtype=jnp.bfloat16)
-    assert dtypes(half.init(jax.random.key(0), 4)) == {"float32"}
+    assert dtypes(initial(half)) == {"float32"}
 
     def loss(params, cell):
         state, ys = lj.unroll(cell, params, xs, lengths=p.lengths, method=method)
@@ -78,22 +84,35 @@ def near(got, wanted, tolerance=0.04):
     return np.abs(got - wanted).max() <= tolerance * max(1e-2, np.abs(wanted).max())
 
 
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_layer_norm_rounds_no_more_than_its_result(dtype):
+    """A small variance around a large mean; moments in half precision would be off by a fifth."""
+    rng = np.random.default_rng(0)
+    v = jnp.asarray(4 + 0.05 * rng.standard_normal((5, 40)), dtype)
+    exact = np.asarray(v, np.float64)
+    centered = exact - exact.mean(-1, keepdims=True)
+    wanted = centered / np.sqrt((centered**2).mean(-1, keepdims=True) + 1e-5)
+    found = layer_norm(v, jnp.ones(40, dtype), jnp.zeros(40, dtype))
+    assert str(found.dtype) == dtype
+    np.testing.assert_allclose(np.asarray(found, np.float64), wanted, rtol=jnp.finfo(dtype).eps)
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_the_cell_state_adds_up_in_float32(method, single_precision):
     """A thousand small increments to c survive, which in bfloat16 stop at 256 times their size."""
     cell = lj.no_forget_lstm(1, dtype=jnp.bfloat16)
-    params = jax.tree.map(jnp.zeros_like, cell.init(jax.random.key(0), 1))
-    open_gate = params._replace(bias=jnp.array([20.0, 0.125, 20.0]))
-    state, _ = lj.unroll(cell, open_gate, jnp.zeros((1000, 1, 1)), method=method)
+    params = jax.tree.map(lambda leaf: np.zeros(leaf.shape), initial(cell))
+    open_gate = params._replace(bias=np.array([20.0, 0.125, 20.0]))
+    state, _ = unroll(cell, open_gate, np.zeros((1000, 1, 4)), method=method)
     assert abs(float(state.c[0, 0]) - 1000 * np.tanh(0.125)) < 0.02 * 124
 
 
 @pytest.mark.parametrize("case", [Case("lstm"), Case("gru")], ids=str)
 def test_param_dtype(case):
-    params = case.cell(param_dtype=jnp.float32).init(jax.random.key(0), 4)
+    params = initial(case.cell(param_dtype=jnp.float32))
     assert dtypes(params) == {"float32"}
     gradient = jax.grad(lambda params: lj.unroll(case.cell(), params, np.ones((2, 1, 4)))[1].sum())
-    assert dtypes(gradient(params)) == {"float32"}
+    assert dtypes(jax.eval_shape(gradient, params)) == {"float32"}
 
 
 @pytest.mark.parametrize("method", METHODS)

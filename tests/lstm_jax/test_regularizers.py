@@ -5,7 +5,16 @@ import numpy as np
 import pytest
 
 import lstm_jax as lj
-from tests.cases import FEW, METHODS, Case, assert_close, fields, problem, random_like
+from tests.cases import (
+    FEW,
+    METHODS,
+    Case,
+    assert_close,
+    fields,
+    problem,
+    random_params,
+    unroll,
+)
 
 KEY = jax.random.key(4)
 NOISY = {
@@ -43,8 +52,8 @@ def test_equal_keys_equal_noise_in_every_method(case, kind):
 @pytest.mark.parametrize("case", HAVE_U, ids=str)
 def test_without_a_key_dropout_is_off(case, kind):
     p = problem(case.cell())
-    assert_close(lj.unroll(NOISY[kind](p.cell), p.params, p.xs, initial_state=p.state),
-                 lj.unroll(p.cell, p.params, p.xs, initial_state=p.state))
+    assert_close(unroll(NOISY[kind](p.cell), p.params, p.xs, initial_state=p.state),
+                 unroll(p.cell, p.params, p.xs, initial_state=p.state))
 
 
 @pytest.mark.parametrize("kind", NOISY)
@@ -58,13 +67,14 @@ def test_parameters_stay_those_of_the_cell(kind):
 @pytest.mark.parametrize("case", [Case("peephole_lstm"), Case("gru")], ids=str)
 def test_zoneout_takes_the_expectation_at_evaluation(case, method):
     p = problem(case.cell())
+    step = jax.jit(p.cell.step)
     state, outputs = p.state, []
     for x in p.xs:
-        new, _ = p.cell.step(p.params, state, x)
+        new, _ = step(p.params, state, x)
         state = jax.tree.map(lambda old, fresh: 0.3 * old + 0.7 * fresh, state, new)
         outputs.append(state.h)
-    got, ys = lj.unroll(lj.zoneout(p.cell, 0.3), p.params, p.xs, initial_state=p.state,
-                        method=method)
+    got, ys = unroll(lj.zoneout(p.cell, 0.3), p.params, p.xs, initial_state=p.state,
+                     method=method)
     assert_close(fields(got), fields(state))
     assert_close(ys, np.stack(outputs))
 
@@ -73,8 +83,8 @@ def test_zoneout_keeps_units_at_random_with_a_key():
     cell = lj.lstm(40)
     p = problem(cell, rows=50, steps=2)
     noisy = lj.zoneout(cell, 0.3)
-    first, _ = lj.unroll(noisy, p.params, p.xs[:1], initial_state=p.state, key=KEY)
-    new, _ = cell.step(p.params, p.state, p.xs[0])
+    first, _ = unroll(noisy, p.params, p.xs[:1], initial_state=p.state, key=KEY)
+    new, _ = jax.jit(cell.step)(p.params, p.state, p.xs[0])
     masks = []
     for field in ("h", "c"):
         old, fresh, got = (np.asarray(getattr(s, field)) for s in (p.state, new, first))
@@ -83,7 +93,7 @@ def test_zoneout_keeps_units_at_random_with_a_key():
         assert abs(masks[-1].mean() - 0.3) < 0.04
     assert abs((masks[0] & masks[1]).mean() - 0.09) < 0.03  # h and c independently
 
-    _, ys = lj.unroll(noisy, p.params, p.xs, initial_state=p.state, key=KEY)
+    _, ys = unroll(noisy, p.params, p.xs, initial_state=p.state, key=KEY)
     kept_again = np.isclose(ys[1], ys[0], atol=1e-12)
     kept_before = np.isclose(ys[0], p.state.h, atol=1e-12)
     assert abs((kept_again & kept_before).mean() - 0.09) < 0.03  # anew at each step
@@ -91,7 +101,7 @@ def test_zoneout_keeps_units_at_random_with_a_key():
 
 def relu_layer(kernel, recurrent_kernel):
     cell = lj.rnn(len(kernel), activation="relu")
-    zeros = jax.tree.map(np.zeros_like, cell.init(KEY, len(kernel)))
+    zeros = jax.tree.map(np.zeros_like, random_params(cell, 0))
     return cell, zeros._replace(kernel=kernel, recurrent_kernel=recurrent_kernel)
 
 
@@ -100,11 +110,11 @@ def test_drop_connect_drops_entries_of_u_once_for_all_steps_and_rows():
     cell, params = relu_layer(weights, weights)
     noisy = lj.drop_connect(cell, 0.25)
     rows = np.eye(30)
-    through_w, _ = lj.unroll(noisy, params, rows[None], key=KEY)
+    through_w, _ = unroll(noisy, params, rows[None], key=KEY)
     assert_close(through_w.h, weights)
 
     start, silence = lj.RNNState(rows), np.zeros((2, 30, 30))
-    _, ys = lj.unroll(noisy, params, silence, initial_state=start, key=KEY)
+    _, ys = unroll(noisy, params, silence, initial_state=start, key=KEY)
     dropped = np.asarray(ys[0])  # one row for each row of U
     assert_close(dropped, np.where(dropped > 0, weights / 0.75, 0.0))
     assert abs((dropped > 0).mean() - 0.75) < 0.05
@@ -117,8 +127,8 @@ def test_drop_connect_touches_only_the_recurrent_kernel():
     p = problem(cell)
     params = p.params._replace(recurrent_kernel=np.zeros((5, 20)))
     assert_close(
-        lj.unroll(lj.drop_connect(cell, 0.5), params, p.xs, initial_state=p.state, key=KEY),
-        lj.unroll(cell, params, p.xs, initial_state=p.state),
+        unroll(lj.drop_connect(cell, 0.5), params, p.xs, initial_state=p.state, key=KEY),
+        unroll(cell, params, p.xs, initial_state=p.state),
     )
 
 
@@ -126,7 +136,7 @@ def test_variational_dropout_drops_the_same_inputs_at_all_steps():
     cell, params = relu_layer(np.eye(30), np.zeros((30, 30)))
     xs = 0.5 + np.random.default_rng(0).random((5, 20, 30))
     noisy = lj.variational_dropout(cell, inputs=0.25, recurrent=0.0)
-    kept = np.asarray(lj.unroll(noisy, params, xs, key=KEY)[1]) / xs
+    kept = np.asarray(unroll(noisy, params, xs, key=KEY)[1]) / xs
     assert_close(kept, np.where(kept > 0, 1 / 0.75, 0.0))
     assert_close(kept, np.broadcast_to(kept[:1], kept.shape))
     assert abs((kept > 0).mean() - 0.75) < 0.05
@@ -137,7 +147,7 @@ def test_variational_dropout_drops_the_same_units_at_all_steps():
     cell, params = relu_layer(np.zeros((30, 30)), np.eye(30))
     start = lj.RNNState(0.5 + np.random.default_rng(0).random((20, 30)))
     noisy = lj.variational_dropout(cell, inputs=0.0, recurrent=0.25)
-    _, ys = lj.unroll(noisy, params, np.zeros((3, 20, 30)), initial_state=start, key=KEY)
+    _, ys = unroll(noisy, params, np.zeros((3, 20, 30)), initial_state=start, key=KEY)
     kept = np.asarray(ys[0]) / start.h
     assert_close(kept, np.where(kept > 0, 1 / 0.75, 0.0))
     assert abs((kept > 0).mean() - 0.75) < 0.05
@@ -150,30 +160,30 @@ def test_noise_is_seeded_for_each_layer_of_a_stack():
     cell, params = relu_layer(np.eye(30), np.zeros((30, 30)))
     noisy = lj.variational_dropout(cell, inputs=0.5, recurrent=0.0)
     xs = np.ones((1, 20, 30))
-    _, ys = lj.unroll(lj.stack(noisy, noisy), (params, params), xs, key=KEY)
+    _, ys = unroll(lj.stack(noisy, noisy), (params, params), xs, key=KEY)
     assert abs((np.asarray(ys) > 0).mean() - 0.25) < 0.06
 
 
 def test_noise_composes():
     cell = lj.zoneout(lj.drop_connect(lj.lstm(5), 0.3), 0.2)
     p = problem(cell)
-    once, again = (lj.unroll(cell, p.params, p.xs, key=KEY)[1] for _ in range(2))
-    quiet = lj.unroll(cell, p.params, p.xs)[1]
-    only_zoneout = lj.unroll(lj.zoneout(lj.lstm(5), 0.2), p.params, p.xs)[1]
+    once, again = (unroll(cell, p.params, p.xs, key=KEY)[1] for _ in range(2))
+    quiet = unroll(cell, p.params, p.xs)[1]
+    only_zoneout = unroll(lj.zoneout(lj.lstm(5), 0.2), p.params, p.xs)[1]
     assert np.array_equal(once, again) and np.abs(once - quiet).max() > 1e-3
     assert_close(quiet, only_zoneout)
 
 
 def test_a_rate_of_zero_changes_nothing():
     p = problem(lj.lstm(5), steps=3)
-    wanted = lj.unroll(p.cell, random_like(p.params, 0, 0.0), p.xs)
+    wanted = unroll(p.cell, p.params, p.xs)
     for noisy in (lj.zoneout(p.cell, 0.0), lj.drop_connect(p.cell, 0.0),
                   lj.variational_dropout(p.cell, inputs=0.0, recurrent=0.0)):
-        assert_close(lj.unroll(noisy, p.params, p.xs, key=KEY), wanted)
+        assert_close(unroll(noisy, p.params, p.xs, key=KEY), wanted)
 
 
 @pytest.mark.parametrize("kind", sorted(NOISY))
 def test_chunks_do_not_change_the_noise(kind):
     p = problem(NOISY[kind](lj.lstm(5)), steps=7)
-    whole = lj.unroll(p.cell, p.params, p.xs, key=KEY)
-    assert_close(lj.unroll(p.cell, p.params, p.xs, key=KEY, remat=3), whole)
+    whole = unroll(p.cell, p.params, p.xs, key=KEY)
+    assert_close(unroll(p.cell, p.params, p.xs, key=KEY, remat=3), whole)

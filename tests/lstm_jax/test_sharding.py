@@ -59,8 +59,9 @@ def results():
     """Of each cell, what a process with two devices sees."""
     root = Path(__file__).parents[2]
     line = [sys.executable, "-c", PROGRAM, *CELLS]
-    quick = "--xla_backend_optimization_level=0"  # of LLVM's work; XLA's own is done in full
-    environment = {**os.environ, "PYTHONPATH": str(root), "XLA_FLAGS": quick}
+    quick = " --xla_backend_optimization_level=0"  # of LLVM's work; XLA's own is done in full
+    flags = os.environ.get("XLA_FLAGS", "") + quick
+    environment = {**os.environ, "PYTHONPATH": str(root), "XLA_FLAGS": flags}
     done = subprocess.run(line, capture_output=True, text=True, cwd=root, env=environment)
     assert done.returncode == 0, done.stderr
     return dict(zip(CELLS, map(json.loads, done.stdout.splitlines()), strict=True))

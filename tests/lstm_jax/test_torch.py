@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import lstm_jax as lj
-from tests.cases import METHODS, assert_close
+from tests.cases import METHODS, assert_close, random_params
 
 torch = pytest.importorskip("torch")
 T, B, D, H = 7, 4, 3, 5
@@ -67,7 +67,7 @@ def test_one_layer(name, method):
     rng = np.random.default_rng(2)
     xs, weight = rng.standard_normal((T, B, D)), rng.standard_normal((T, B, cell.output_size))
     wanted, wanted_to_xs, theirs = torch_run(module, xs, weight)
-    params = layer(module, "_l0", cell.init(jax.random.key(0), D))
+    params = layer(module, "_l0", random_params(cell, 0))
     ys, to_params, to_xs = our_run(cell, params, xs, weight, method)
     assert_close(ys, wanted)
     assert_close(to_xs, wanted_to_xs)
@@ -89,7 +89,7 @@ def test_two_bidirectional_layers(method):
     rng = np.random.default_rng(2)
     xs, weight = rng.standard_normal((T, B, D)), rng.standard_normal((T, B, 2 * H))
     wanted, wanted_to_xs, theirs = torch_run(module, xs, weight)
-    like = deep.init(jax.random.key(0), D)
+    like = random_params(deep, 0)
     params = tuple(
         tuple(layer(module, f"_l{depth}{side}", like[depth][index])
               for index, side in enumerate(("", "_reverse")))

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import lstm_jax as lj
+from tests import oracle
 from tests.cases import (
     DEFAULTS,
     FEW,
@@ -19,17 +20,13 @@ from tests.cases import (
     expected,
     fields,
     problem,
+    unroll,
 )
 
 
-def run(p, method, setting="plain", **more):
+def run(p, method, setting="plain"):
     arrays, reverse = arguments(p, setting)
-
-    @jax.jit
-    def compiled(params, xs, arrays):
-        return lj.unroll(p.cell, params, xs, **arrays, reverse=reverse, method=method, **more)
-
-    return compiled(p.params, p.xs, arrays)
+    return unroll(p.cell, p.params, p.xs, **arrays, reverse=reverse, method=method)
 
 
 @pytest.mark.parametrize("setting", SETTINGS)
@@ -50,18 +47,19 @@ def test_auto_computes_the_same():
 
 @pytest.mark.parametrize("case", DEFAULTS, ids=str)
 def test_split_and_carry_equals_the_full_run(case):
+    """The full run is that of the NumPy loop."""
     p = problem(case.cell(), steps=8)
     lengths = np.array([8, 3, 5])
+    whole, ys, _ = oracle.unroll(case.name, fields(p.params), p.xs, fields(p.state), lengths,
+                                 resets=p.resets)
 
-    @jax.jit
-    def half(xs, lengths, resets, state):
-        return lj.unroll(p.cell, p.params, xs, initial_state=state, lengths=lengths,
-                         resets=resets)
+    def half(part, lengths, state):
+        return unroll(p.cell, p.params, p.xs[part], initial_state=state, lengths=lengths,
+                      resets=p.resets[part])
 
-    whole, ys = half(p.xs, lengths, p.resets, p.state)
-    middle, first = half(p.xs[:4], np.minimum(lengths, 4), p.resets[:4], p.state)
-    last, second = half(p.xs[4:], np.maximum(lengths - 4, 0), p.resets[4:], middle)
-    assert_close(last, whole)
+    middle, first = half(slice(4), np.minimum(lengths, 4), p.state)
+    last, second = half(slice(4, None), np.maximum(lengths - 4, 0), middle)
+    assert_close(fields(last), whole)
     assert_close(np.concatenate([first, second]), ys)
 
 
@@ -69,11 +67,11 @@ def test_split_and_carry_equals_the_full_run(case):
 @pytest.mark.parametrize("case", FEW, ids=str)
 def test_no_steps_return_the_initial_state(case, method):
     p = problem(case.cell(), steps=2)
-    state, ys = lj.unroll(p.cell, p.params, p.xs[:0], initial_state=p.state, method=method)
+    state, ys = unroll(p.cell, p.params, p.xs[:0], initial_state=p.state, method=method)
     assert_close(state, p.state)
     assert ys.shape == (0, 3, p.cell.output_size)
-    still, zeros = lj.unroll(p.cell, p.params, p.xs, initial_state=p.state,
-                             lengths=np.zeros(3, int), resets=np.ones((2, 3), bool), method=method)
+    still, zeros = unroll(p.cell, p.params, p.xs, initial_state=p.state,
+                          lengths=np.zeros(3, int), resets=np.ones((2, 3), bool), method=method)
     assert_close(still, p.state)
     assert_close(zeros, np.zeros_like(zeros))
 
@@ -82,8 +80,8 @@ def test_no_steps_return_the_initial_state(case, method):
 @pytest.mark.parametrize("case", FEW, ids=str)
 def test_one_step_is_step(case, method):
     p = problem(case.cell(), steps=1)
-    state, ys = lj.unroll(p.cell, p.params, p.xs, initial_state=p.state, method=method)
-    wanted, y = p.cell.step(p.params, p.state, p.xs[0])
+    state, ys = unroll(p.cell, p.params, p.xs, initial_state=p.state, method=method)
+    wanted, y = jax.jit(p.cell.step)(p.params, p.state, p.xs[0])
     assert_close(state, wanted)
     assert_close(ys[0], y)
 
@@ -103,26 +101,19 @@ def test_a_reset_forgets_the_initial_state_too(method):
     p = problem(lj.gru(5))
     starts = np.zeros((6, 3), bool)
     starts[2] = True
-    state, ys = lj.unroll(p.cell, p.params, p.xs, initial_state=p.state, resets=starts,
-                          method=method)
-    fresh_state, fresh_ys = lj.unroll(p.cell, p.params, p.xs[2:], method=method)
+    state, ys = unroll(p.cell, p.params, p.xs, initial_state=p.state, resets=starts,
+                       method=method)
+    fresh_state, fresh_ys = unroll(p.cell, p.params, p.xs[2:], method=method)
     assert_close(state, fresh_state)
     assert_close(ys[2:], fresh_ys)
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_lengths_are_a_mask_and_both_together_are_refused_or_joined(method):
+def test_lengths_are_a_mask(method):
     p = problem(lj.lstm(5))
     prefix = np.arange(6)[:, None] < p.lengths
-    by_lengths = lj.unroll(p.cell, p.params, p.xs, lengths=p.lengths, method=method)
-    assert_close(lj.unroll(p.cell, p.params, p.xs, mask=prefix, method=method), by_lengths)
-    try:
-        both = lj.unroll(p.cell, p.params, p.xs, lengths=p.lengths, mask=p.mask, method=method)
-    except ValueError as error:
-        assert "lengths" in str(error) and "mask" in str(error)
-    else:
-        joined = lj.unroll(p.cell, p.params, p.xs, mask=prefix & p.mask, method=method)
-        assert_close(both, joined)
+    by_lengths = unroll(p.cell, p.params, p.xs, lengths=p.lengths, method=method)
+    assert_close(unroll(p.cell, p.params, p.xs, mask=prefix, method=method), by_lengths)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -140,7 +131,7 @@ def test_vmap_over_sequences_and_over_parameters(case, method):
     over_both = jax.jit(jax.vmap(over_rows, in_axes=(0, None, None)))
     got = over_both(stacked, p.xs, p.lengths)
     for member, params in enumerate((first.params, second.params)):
-        wanted = lj.unroll(p.cell, params, p.xs, lengths=p.lengths, method=method)
+        wanted = unroll(p.cell, params, p.xs, lengths=p.lengths, method=method)
         assert_close(jax.tree.map(lambda leaf, m=member: leaf[m], got), wanted)
 
 
@@ -197,9 +188,9 @@ def test_forward_mode_goes_through_scan(case):
     p, tangent = problem(case.cell()), problem(case.cell(), seed=5).xs
 
     def final(xs):
-        return lj.unroll(p.cell, p.params, xs, method="scan")[0].h
+        return unroll(p.cell, p.params, xs, method="scan")[0].h
 
-    _, slope = jax.jvp(final, (p.xs,), (tangent,))
+    _, slope = jax.jit(lambda *along: jax.jvp(final, *along))((p.xs,), (tangent,))
     step = 1e-5
     difference = (final(p.xs + step * tangent) - final(p.xs - step * tangent)) / (2 * step)
     assert_close(slope, difference, 1e-7)
