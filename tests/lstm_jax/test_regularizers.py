@@ -1,5 +1,7 @@
 """Noise: what it touches, how large it is, and that it is off without a key."""
 
+import itertools
+
 import jax
 import numpy as np
 import pytest
@@ -97,6 +99,14 @@ def test_zoneout_keeps_units_at_random_with_a_key():
     kept_again = np.isclose(ys[1], ys[0], atol=1e-12)
     kept_before = np.isclose(ys[0], p.state.h, atol=1e-12)
     assert abs((kept_again & kept_before).mean() - 0.09) < 0.03  # anew at each step
+
+
+def test_zoneout_is_drawn_anew_at_each_of_many_steps():
+    p = problem(lj.rnn(40), rows=5, steps=9)
+    _, ys = unroll(lj.zoneout(p.cell, 0.5), p.params, p.xs, key=KEY)
+    kept = np.isclose(ys[1:], ys[:-1], rtol=0, atol=1e-12)
+    for one, other in itertools.combinations(kept, 2):
+        assert 0.3 < (one == other).mean() < 0.7
 
 
 def relu_layer(kernel, recurrent_kernel):
