@@ -42,7 +42,7 @@ JAPANESE_VOWELS = (
 GENERATED = {"train": 120, "test": 90}  # cylinders, bells and funnels
 HELD_OUT = 5  # one of so many examples of a class is held out
 FARTHEST = 1e6  # deviations
-PATIENCE = 5 * 10**9  # differences of time warping, some two minutes; beyond them it is left out
+PATIENCE = 5 * 10**9  # differences of time warping; what takes more of them is left out
 
 
 class Data(NamedTuple):

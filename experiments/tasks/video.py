@@ -95,8 +95,8 @@ def network(config: ConfigDict) -> Any:
         raise ConfigError(
             f"config.task.patch is {used.patch}, it must divide config.task.size, {used.size}"
         )
-    places = (used.size // used.patch,) * 2
-    if not reads_frames(config):
+    places, spatial = (used.size // used.patch,) * 2, reads_frames(config)
+    if not spatial:
         own.cell.hidden_size *= used.widening
     elif own.cell.image_size not in (None, places):
         raise ConfigError(
@@ -105,7 +105,7 @@ def network(config: ConfigDict) -> Any:
         )
     else:
         own.cell.image_size = places
-    return make_network(own, frames=reads_frames(config))
+    return make_network(own, frames=spatial)
 
 
 def in_order(draw: Draw, split: str) -> Iterable[np.ndarray]:
