@@ -13,13 +13,23 @@ from ml_collections.config_dict import placeholder
 
 from configs import default
 
+RECIPES = {
+    "quarters": {},
+    "transposed": {"task": {"transpose": 5}},
+    "sixteenths": {"task": {"data": "jsb16", "grid": 4}, "train": {"batch_size": 8}},
+}
 
-def get_config() -> ConfigDict:
+
+def get_config(recipe: str = "quarters") -> ConfigDict:
     config = default.get_config()
     config.task = ConfigDict(
         {
             "name": "music",
-            "path": placeholder(str),  # another MATLAB file of JSB_Chorales.mat's form
+            "data": "jsb",  # chorales in quarter notes, or "jsb16": in sixteenths
+            "path": placeholder(str),  # of a folder of MIDI files, a .json or a .mat file instead
+            "grid": 1,  # frames in a quarter note of what path names
+            "transpose": 0,  # semitones up or down, at most, while training
+            "buckets": 4,  # by length
         }
     )
     config.cells = ("lstm", "peephole_lstm", "coupled_lstm", "gru")
@@ -27,7 +37,9 @@ def get_config() -> ConfigDict:
     config.model.dropout = 0.5
     config.optimizer.update(learning_rate=3e-3, schedule="cosine")
     config.train.update(steps=1500, batch_size=16, eval_every=50, patience=8, log_every=25)
+    config.update(RECIPES.get(recipe, {}))
     config.modes.tiny = {
+        "task": {"buckets": 1},
         "cell": {"hidden_size": 8},
         "train": {"steps": 4, "batch_size": 8, "eval_every": 2, "log_every": 2},
     }

@@ -165,7 +165,13 @@ TASK_FIELDS = {  # those of each task, which may have closer bounds of its own
         "task.components": integer(1, 1000),
         **CLASSIFIER_FIELDS,
     },
-    "music": {"task.path": either(None, TEXT)},
+    "music": {
+        "task.data": TEXT,
+        "task.path": either(None, TEXT),
+        "task.grid": integer(1, 96),
+        "task.transpose": integer(0, 87),
+        "task.buckets": integer(1, 100),
+    },
     "pixels": {"task.data": TEXT, "task.order": TEXT, **CLASSIFIER_FIELDS},
     "speech": {
         "task.goal": TEXT,

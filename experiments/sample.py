@@ -23,14 +23,16 @@ from experiments.training.step import TrainState
 PROMPT = (
     "What a language model goes on from; the sentence to translate or the text to summarise;"
     " for cloze a text with ___ for each missing word; the path of a picture for captioning, of a"
-    " WAV file for speech, of a drawing for handwriting, of a .ts file for classification."
+    " WAV file for speech, of a drawing for handwriting, of a .ts file for classification, of the"
+    " MIDI file that opens a piece of music."
 )
 OPTIONS = {
     "prompt": flags.DEFINE_string("prompt", None, PROMPT),
     "length": flags.DEFINE_integer(
         "length",
         None,
-        "At most so many symbols of a text or chords of music; so many points of handwriting.",
+        "At most so many symbols of a text; so many points of handwriting; so many frames of music,"
+        " its opening included.",
     ),
     "temperature": flags.DEFINE_float("temperature", None, "Below 1: safer; above 1: bolder."),
     "bias": flags.DEFINE_float("bias", None, "0: handwriting as it was learnt; larger: neater."),

@@ -20,7 +20,8 @@ FOLDERS = {  # of the experiments, and those that each may import
     "training": {"data"},
     "language": {"data"},
     "perception": {"data"},
-    "tasks": {"data", "language", "perception"},
+    "music": {"data"},
+    "tasks": {"data", "language", "perception", "music"},
 }
 
 

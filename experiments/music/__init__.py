@@ -1,0 +1,1 @@
+"""Polyphonic music: pieces as piano rolls, the model that reads them, what it composes."""

@@ -1,0 +1,56 @@
+"""The model of music: which notes sound in the next frame."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from flax import linen as nn
+
+from experiments.task import Mean, apply
+from lstm_jax.linen import Recurrent
+
+
+class Chords(NamedTuple):
+    """Padded pieces: piano rolls [T + 1, B, notes] and how many frames of each are real [B]."""
+
+    roll: np.ndarray
+    lengths: np.ndarray
+
+
+class MusicModel(nn.Module):
+    """A recurrent network, dropout, and a linear layer to the odds of every note."""
+
+    network: Any
+    notes: int
+    dropout: float = 0.0
+
+    @nn.compact
+    def __call__(
+        self,
+        frames: jax.Array,
+        state: Any = None,
+        lengths: jax.Array | None = None,
+        deterministic: bool = True,
+    ) -> tuple[Any, jax.Array]:
+        """Maps frames [T, B, notes] to the state after them and logits of the next ones."""
+        state, ys = Recurrent(self.network, time_major=True)(
+            frames, initial_state=state, lengths=lengths, deterministic=deterministic
+        )
+        ys = nn.Dropout(self.dropout)(ys, deterministic=deterministic)
+        return state, nn.Dense(self.notes)(ys)
+
+
+def loss(
+    model: MusicModel, params: Any, carry: tuple, batch: Chords, key: jax.Array | None
+) -> tuple[jax.Array, tuple[tuple, dict[str, Mean]]]:
+    """Negative log-likelihood in nats of the frames after the first, averaged over them."""
+    lengths = jnp.maximum(batch.lengths - 1, 0)
+    _, logits = apply(model, params, batch.roll[:-1], lengths=lengths, key=key)
+    nats = optax.sigmoid_binary_cross_entropy(logits.astype(jnp.float32), batch.roll[1:])
+    valid = jnp.arange(nats.shape[0])[:, None] < lengths
+    mean = Mean.of(nats.sum(axis=-1), valid)
+    return mean.total / mean.weight, (carry, {"nll": mean})
