@@ -2,8 +2,6 @@
 
 import os
 import struct
-import time
-import tracemalloc
 import zipfile
 from pathlib import Path
 
@@ -13,8 +11,6 @@ from scipy.io import wavfile
 
 from experiments.config import ConfigError
 from experiments.data import files
-
-SERIES = "date,OT,load\n2016-07-01 00:00:00,1.5,-2\n2016-07-01 01:00:00,2.5e1, 3\n\n"
 
 
 @pytest.fixture
@@ -65,104 +61,16 @@ def test_one_byte_order_mark_is_dropped(tmp_path):
         ("ab".encode("utf-16"), "is no text (byte 3 is zero, line 1, column 4)"),
     ],
 )
-@pytest.mark.parametrize("read", [files.read_text, files.read_csv])
-def test_what_is_no_text_is_refused(tmp_path, read, content, message):
-    assert message in refused(read, put(tmp_path, content))
+def test_what_is_no_text_is_refused(tmp_path, content, message):
+    assert message in refused(files.read_text, put(tmp_path, content))
 
 
-@pytest.mark.parametrize("read", [files.read_text, files.read_csv, files.read_wav])
+@pytest.mark.parametrize("read", [files.read_text, files.read_wav])
 def test_what_cannot_be_read_is_refused(tmp_path, read):
     message = refused(read, tmp_path / "absent")
     assert "cannot be read (No such file or directory); give the path of a file that" in message
     assert "cannot be read (Is a directory)" in refused(read, tmp_path)
     assert "is empty" in refused(read, put(tmp_path, b""))
-
-
-def test_a_series_is_read_without_its_dates(tmp_path):
-    names, values = files.read_csv(put(tmp_path, SERIES), "config.task.path")
-    assert names == ("OT", "load")
-    np.testing.assert_array_equal(values, [[1.5, -2.0], [25.0, 3.0]])
-
-
-@pytest.mark.parametrize("separator", ["\n", "\r\n", "\r"])
-def test_named_columns_come_in_the_order_of_their_names(tmp_path, separator):
-    text = '\ufeff"a","b, c",d\n"1",2,x\n3,"4",\n'.replace("\n", separator)
-    names, values = files.read_csv(put(tmp_path, text), "config.task.path", ("b, c", "a"))
-    assert names == ("b, c", "a")
-    np.testing.assert_array_equal(values, [[2.0, 1.0], [4.0, 3.0]])
-
-
-def test_random_numbers_survive(tmp_path):
-    """Exactly, and the first column too, as it holds no dates."""
-    expected = np.random.default_rng(0).normal(size=(50, 3)) * 10.0 ** np.arange(-9, 9, 6)
-    lines = [",".join(map(repr, row)) for row in expected.tolist()]
-    path = put(tmp_path, "\n".join(["x,y,z", *lines]))
-    names, values = files.read_csv(path, "config.task.path", rows=50)
-    assert names == ("x", "y", "z")
-    np.testing.assert_array_equal(values, expected)
-    assert "has 50 rows of numbers, give at least 51" in refused(files.read_csv, path, rows=51)
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "message"),
-    [
-        ("2.5e1", "x" * 99, "line 3 has " + repr("x" * 40) + " in the column 'OT', where"),
-        ("2.5e1", "nan", "line 3 has 'nan' in the column 'OT'"),
-        ("-2", "-inf", "line 2 has '-inf' in the column 'load'"),
-        ("-2", "1e999", "line 2 has '1e999' in the column 'load'"),
-        ("1.5", "", "line 2 has '' in the column 'OT'"),
-        ("1.5", "1,5", "line 2 has 4 cells, but the first line names 3 columns"),
-        (", 3", "", "line 3 has 2 cells"),
-        (",", ";", "has no column of numbers; separate its columns by commas"),
-        ("date,OT,load\n", "", "must have the names of its columns on its first line"),
-        ("load", "OT", "has several columns 'OT'"),
-        ("2016-07-01 01", '"2016', "line 4 is no CSV (unexpected end of data)"),
-        ("2016-07-01 01", '"2016" ', "line 3 is no CSV (',' expected after '\"')"),
-        (SERIES[13:], "", "has 0 rows of numbers, give at least 2"),
-        ("\n2016-07-01 01:00:00,2.5e1, 3", "", "has 1 rows of numbers, give at least 2"),
-        (SERIES, "\n\n", "must have the names"),
-        (SERIES, "date\n2016-07-01\n2016-07-02\n", "has no column of numbers"),
-        (",OT", f",{'x' * 140_000}", "line 1 is no CSV (field larger than field limit (131072))"),
-    ],
-)
-def test_what_is_no_series_is_refused(tmp_path, old, new, message):
-    assert old in SERIES
-    assert message in refused(files.read_csv, put(tmp_path, SERIES.replace(old, new)))
-
-
-def test_a_column_that_is_absent_has_a_hint(tmp_path):
-    message = refused(files.read_csv, put(tmp_path, SERIES), columns=("loads",))
-    assert message.endswith("has no column 'loads'; it has date, OT, load; did you mean 'load'?")
-    message = refused(files.read_csv, put(tmp_path, SERIES), columns=("date",))
-    assert "line 2 has '2016-07-01 00:00:00' in the column 'date'" in message
-
-
-@pytest.mark.parametrize("content", ["1," * 5_000_000, SERIES + "x" * 10_000_000, "a," * 5_000_000])
-def test_a_line_without_end_is_refused_at_once(tmp_path, content):
-    path = put(tmp_path, content)
-    tracemalloc.start()
-    started = time.process_time()
-    assert "0000 characters, at most 1000000 will do" in refused(files.read_csv, path)
-    assert time.process_time() - started < 3.0
-    assert tracemalloc.get_traced_memory()[1] < 10 * len(content)
-    tracemalloc.stop()
-
-
-@pytest.mark.parametrize(
-    ("name", "names", "shape", "first", "last"),
-    [
-        ("ett/ETTh1", ("HUFL", "HULL", "MUFL", "MULL", "LUFL", "LULL", "OT"), 17420, 5.827, 9.567),
-        ("univariate/airline-passengers", ("Passengers",), 144, 112.0, 432.0),
-        ("univariate/daily-min-temperatures", ("Temp",), 3650, 20.7, 13.0),
-        ("univariate/monthly-sunspots", ("Sunspots",), 2820, 58.0, 33.4),
-    ],
-)
-def test_real_series_are_read(data_dir, name, names, shape, first, last):
-    found, values = files.read_csv(data_dir / f"{name}.csv", "config.task.path")
-    assert found == names
-    assert values.shape == (shape, len(names))
-    assert values[0, 0] == pytest.approx(first)
-    assert values[-1, -1] == pytest.approx(last)
 
 
 def wav(directory, samples, rate=8000):

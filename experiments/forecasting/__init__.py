@@ -1,0 +1,1 @@
+"""Forecasts of series: windows, what reads them, quantiles, what a sceptic would try first."""
