@@ -154,6 +154,21 @@ TASK_FIELDS = {  # those of each task, which may have closer bounds of its own
         "task.buckets": integer(1, 100),
         "task.beams": integer(1, 1000),
     },
+    "forecasting": {
+        "task.data": TEXT,
+        "task.path": either(None, TEXT),
+        "task.columns": several(TEXT, "names"),
+        "task.longest_gap": integer(0, 10**4),
+        "task.window": integer(1, 10**5),
+        "task.segment": SIZE,
+        "task.horizon": integer(1, 10**5),
+        "task.period": either(0, SIZE),
+        "task.quantiles": several(
+            number("a number between 0 and 1", lambda v: 0 < v < 1), "numbers between 0 and 1"
+        ),
+        "task.independent": SWITCH,
+        "task.normalisation": TEXT,
+    },
     "handwriting": {
         "task.goal": TEXT,
         "task.data": TEXT,

@@ -85,6 +85,8 @@ class Task(NamedTuple):
             translations; found for the test split at a run's end. None where there is nothing.
         baselines: `() -> {model: {name: value}}`: what simpler models reach on the test split,
             under the names of the metrics; found at a run's end. None where there are none.
+        verdict: `(test means, baselines) -> sentence`: what these numbers come to, said plainly;
+            None where they speak for themselves.
         solved_at: `carry -> number of sequences seen when the success criterion first held`, 0
             while it does not; None where the task has no such criterion. A solved run stops.
     """
@@ -105,6 +107,7 @@ class Task(NamedTuple):
     headline: str = ""
     score: Callable[[Params, str], dict[str, float]] | None = None
     baselines: Callable[[], dict[str, dict[str, float]]] | None = None
+    verdict: Callable[[dict[str, float], dict[str, dict[str, float]]], str] | None = None
     solved_at: Callable[[Carry], jax.Array] | None = None
 
 

@@ -46,7 +46,7 @@ def train(config: ConfigDict, workdir: Path, profile: bool = False) -> dict[str,
 
 
 def describe(results: dict[str, Any]) -> str:
-    """The test metrics, and those of the task's baselines, a line each."""
+    """The test metrics, those of the task's baselines, a line each, and the task's verdict."""
     several, seconds = len(results["members"]) > 1, results["seconds"]
     values = [f"{name} {mean_text(v, several)}" for name, v in results["test"].items()]
     waiting = seconds["data"] / max(seconds["data"] + seconds["step"], 1e-9)
@@ -57,7 +57,7 @@ def describe(results: dict[str, Any]) -> str:
     ]
     for name, known in results["baselines"].items():
         lines.append(f"{name}: {', '.join(f'{k} {v:.4f}' for k, v in known.items())}")
-    return "\n".join(lines)
+    return "\n".join([*lines, *filter(None, [results.get("verdict")])])
 
 
 def main(config: ConfigDict, workdir: Path) -> None:

@@ -21,7 +21,8 @@ FOLDERS = {  # of the experiments, and those that each may import
     "language": {"data"},
     "perception": {"data"},
     "music": {"data"},
-    "tasks": {"data", "language", "perception", "music"},
+    "forecasting": {"data"},
+    "tasks": {"data", "language", "perception", "forecasting", "music"},
 }
 
 

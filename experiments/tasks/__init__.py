@@ -9,6 +9,7 @@ from experiments.tasks.adding import adding
 from experiments.tasks.captioning import captioning
 from experiments.tasks.classification import classification
 from experiments.tasks.cloze import cloze
+from experiments.tasks.forecasting import forecasting
 from experiments.tasks.handwriting import handwriting
 from experiments.tasks.language_model import language_model
 from experiments.tasks.music import music
@@ -25,6 +26,7 @@ TASKS: dict[str, Callable[[ConfigDict], Task]] = {
     "char_lm": language_model,
     "classification": classification,
     "cloze": cloze,
+    "forecasting": forecasting,
     "handwriting": handwriting,
     "music": music,
     "pixels": pixels,

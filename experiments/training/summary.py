@@ -27,17 +27,20 @@ def summarize(
     rate = _best_rate(task, config, everyone)
     chosen = [member for member in everyone if member["learning_rate"] == rate]
     training = seconds["step"] + seconds["data"]
+    means = {
+        name: results.mean_and_deviation([member["test"][name] for member in chosen])
+        for name in chosen[0]["test"]
+    }
+    baselines = task.baselines() if task.baselines else {}
     return {
         "task": config.task.name,
         "cell": config.cell.name,
         "metric": task.metric,
         "higher_is_better": task.higher_is_better,
         "headline": task.headline or task.metric,
-        "test": {
-            name: results.mean_and_deviation([member["test"][name] for member in chosen])
-            for name in chosen[0]["test"]
-        },
-        "baselines": task.baselines() if task.baselines else {},
+        "test": means,
+        "baselines": baselines,
+        **_verdict(task, means, baselines),
         "learning_rate": rate,
         "members": everyone,
         "parameters": results.parameter_count(state.params) // len(everyone),
@@ -49,6 +52,15 @@ def summarize(
         "config": to_json(config),
         **results.environment(),
     }
+
+
+def _verdict(
+    task: Task, test: dict[str, dict[str, float]], baselines: dict[str, dict[str, float]]
+) -> dict[str, str]:
+    """What the task says about the means of the test metrics; nothing if it says nothing."""
+    if task.verdict is None:
+        return {}
+    return {"verdict": task.verdict({k: v["mean"] for k, v in test.items()}, baselines)}
 
 
 def _members(
