@@ -50,6 +50,13 @@ def marginal_rates(pieces: Pieces) -> Callable[[np.ndarray], np.ndarray]:
     return lambda before: np.broadcast_to(rates, before.shape)
 
 
+def log_odds(pieces: Pieces) -> tuple[float, ...]:
+    """ln(p / (1 − p)) of each note's rate p, as if it had sounded in one half of a frame more."""
+    frames = np.concatenate(pieces)
+    rates = (frames.sum(axis=0) + 0.5) / (len(frames) + 1)
+    return tuple(float(odds) for odds in np.log(rates / (1 - rates)))
+
+
 def logistic_regression(pieces: Pieces) -> Callable[[np.ndarray], np.ndarray]:
     """Each note y by the frame x before it: p(y = 1) = σ(xw + b), fitted by L-BFGS.
 
@@ -63,7 +70,7 @@ def logistic_regression(pieces: Pieces) -> Callable[[np.ndarray], np.ndarray]:
         return (nats + PENALTY / 2 * (weights**2).sum()) / len(inputs)
 
     weights = np.asarray(minimize(objective, jnp.zeros((inputs.shape[1], after.shape[1]))))
-    return lambda frames: jax.nn.sigmoid(frames @ weights[:-1] + weights[-1])
+    return lambda frames: np.asarray(jax.nn.sigmoid(frames @ weights[:-1] + weights[-1]))
 
 
 def minimize(objective: Callable[[jax.Array], jax.Array], start: jax.Array) -> jax.Array:

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.config import ConfigError
-from experiments.music.midi import read_midi, write_midi
+from experiments.music.midi import LONGEST, read_midi, write_midi
 from experiments.music.model import MusicModel
 from experiments.music.pictures import Panel, plot_rolls
 from experiments.music.rolls import Pieces
@@ -33,7 +33,7 @@ class Opening(NamedTuple):
 
 
 class Composer(NamedTuple):
-    """What composes, as `Task.sample`.
+    """What goes on from openings.
 
     Attributes:
         model: the model.
@@ -45,7 +45,7 @@ class Composer(NamedTuple):
     pieces: Pieces
     grid: int
 
-    def __call__(
+    def sample(
         self,
         params: Any,
         key: jax.Array,
@@ -72,8 +72,8 @@ class Composer(NamedTuple):
         Raises:
             ConfigError: if an option is out of its range, or the MIDI file cannot be used.
         """
-        if length is not None and length < 1:
-            raise ConfigError(f"--length is {length}, it must be at least 1")
+        if length is not None and not 1 <= length <= LONGEST:
+            raise ConfigError(f"--length is {length}, it must be from 1 to {LONGEST} frames")
         if not 0 < temperature < math.inf:
             raise ConfigError(f"--temperature is {temperature:g}, it must be above 0 and finite")
         choice, key = jax.random.split(key)
@@ -97,7 +97,7 @@ class Composer(NamedTuple):
 
     def _of_a_file(self, path: Path) -> Opening:
         roll = read_midi(path, "--prompt", self.grid).roll
-        notes = self.model.notes
+        notes = len(self.model.log_odds)
         if roll[:, notes:].any():
             raise ConfigError(f"--prompt: {path} has notes above the {notes} that the model knows")
         return Opening(roll[:, :notes], path.name, None)

@@ -14,7 +14,7 @@ from experiments.mesh import Part
 from experiments.music.model import Chords
 from experiments.music.rolls import Pieces
 
-AXES: Any = Chords(1, 0)
+AXES: Any = Chords._make((1, 0))
 
 
 class Batches:

@@ -22,10 +22,17 @@ class Chords(NamedTuple):
 
 
 class MusicModel(nn.Module):
-    """A recurrent network, dropout, and a linear layer to the odds of every note."""
+    """A recurrent network, dropout, and a linear layer to the log-odds of every note.
+
+    Attributes:
+        network: of frames [notes].
+        log_odds: those of each note before anything is learnt, the layer's first biases: steps as
+            long as the learning rate would take long to those of notes that hardly ever sound.
+        dropout: on what the layer reads.
+    """
 
     network: Any
-    notes: int
+    log_odds: tuple[float, ...]
     dropout: float = 0.0
 
     @nn.compact
@@ -41,7 +48,8 @@ class MusicModel(nn.Module):
             frames, initial_state=state, lengths=lengths, deterministic=deterministic
         )
         ys = nn.Dropout(self.dropout)(ys, deterministic=deterministic)
-        return state, nn.Dense(self.notes)(ys)
+        bias = jnp.asarray(self.log_odds, jnp.float32)
+        return state, nn.Dense(len(self.log_odds), bias_init=lambda *_: bias)(ys)
 
 
 def loss(

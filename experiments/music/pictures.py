@@ -71,8 +71,9 @@ def _draw(axis: Axes, panel: Panel, opening: int, grid: int) -> None:
             edgecolor="white",
             linewidth=0.6,
         )
-    inside = {"transform": axis.get_xaxis_transform(), "va": "top", "fontsize": 9}
-    axis.text(opening / grid, 0.985, " opening ", ha="right", color=GIVEN, **inside)
+    place = (opening / grid, 0.985)  # at the end of the band, below its top
+    inside = axis.get_xaxis_transform()
+    axis.text(*place, "opening ", transform=inside, ha="right", va="top", fontsize=9, color=GIVEN)
     axis.set_title(panel.title, loc="left", fontsize=11)
     axis.set_axisbelow(True)
     axis.grid(color="#D8DADF", linewidth=0.6)

@@ -1,7 +1,9 @@
 """Pieces of music as piano rolls, out of the files that hold them, divided for training and tests.
 
 The chorales are Bach's, once in quarter notes (Boulanger-Lewandowski et al. 2012, arXiv:1206.6392)
-and once in sixteenths, voice by voice (github.com/czhuang/JSB-Chorales-dataset).
+and once in sixteenths, voice by voice (github.com/czhuang/JSB-Chorales-dataset). Those in quarters
+have been moved into C, major and minor, 6 to 15 semitones above those in sixteenths, which are in
+Bach's own keys: of the 382 pieces 356 end above a bass C in the former, 31 in the latter.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from ml_collections import ConfigDict
 from experiments.config import choose, make_network
 from experiments.data import downloads
 from experiments.music import rolls
-from experiments.music.baselines import baselines
+from experiments.music.baselines import baselines, log_odds
 from experiments.music.composing import Composer
 from experiments.music.examples import AXES, Batches
 from experiments.music.model import MusicModel, loss
@@ -40,12 +40,12 @@ def music(config: ConfigDict) -> Task:
         ConfigError: if there are no such pieces, or a file holds something else.
     """
     music, grid = load(config)
-    notes = music.pieces["train"][0].shape[1]
-    model = MusicModel(make_network(config), notes, config.model.dropout)
+    odds = log_odds(music.pieces["train"])
+    model = MusicModel(make_network(config), odds, config.model.dropout)
     batches = Batches(config, music.pieces)
     return Task(
         model=model,
-        init=lambda key: model.init(key, jnp.zeros((1, 1, notes))),
+        init=lambda key: model.init(key, jnp.zeros((1, 1, len(odds)))),
         initial_carry=tuple,
         loss=partial(loss, model),
         train_batches=batches.train,
@@ -53,7 +53,7 @@ def music(config: ConfigDict) -> Task:
         metric="nll",
         higher_is_better=False,
         summarize=dict,
-        sample=Composer(model, music.pieces["test"], grid),
+        sample=Composer(model, music.pieces["test"], grid).sample,
         facts={**music.facts, **rolls.counts(music.pieces)},
         batch_axes=AXES,
         unit="frames",

@@ -11,6 +11,7 @@ from experiments.data import downloads
 from experiments.music.baselines import (
     PENALTY,
     baselines,
+    log_odds,
     logistic_regression,
     marginal_rates,
     nll,
@@ -83,6 +84,14 @@ def test_baselines_learn_from_training_and_validation_and_are_tested_on_the_rest
     assert regression < 0.9 * by_loops
     pieces["valid"] = some_pieces(9)
     assert baselines(pieces) != found
+
+
+def test_log_odds_are_those_of_the_rates():
+    pieces = some_pieces()
+    frames = np.concatenate(pieces)
+    expected = [np.log((n + 0.5) / (len(frames) - n + 0.5)) for n in frames.sum(axis=0)]
+    np.testing.assert_allclose(log_odds(pieces), expected)
+    assert log_odds([np.zeros((2, 1))]) == pytest.approx((-np.log(5),))
 
 
 def test_notes_that_never_sounded_cost_much_but_not_all():

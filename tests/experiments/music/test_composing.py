@@ -9,7 +9,7 @@ from experiments.music.composing import compose
 from experiments.music.model import MusicModel
 
 NOTES = 8
-MODEL = MusicModel(lj.lstm(8), NOTES)
+MODEL = MusicModel(lj.lstm(8), (0.0,) * NOTES)
 
 
 def parameters(scale):

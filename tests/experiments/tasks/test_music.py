@@ -12,7 +12,7 @@ import scipy.io
 from configs import music as music_config
 from experiments.config import ConfigError, resolve
 from experiments.mesh import Part
-from experiments.music.baselines import baselines
+from experiments.music.baselines import marginal_rates, nll
 from experiments.music.examples import Batches
 from experiments.music.midi import read_midi, write_midi
 from experiments.music.rolls import load
@@ -91,10 +91,22 @@ def test_training_beats_what_has_no_memory(config, path):
     for _ in range(config.train.steps):
         state, _ = step(state, next(batches))
     reached = make_evaluate(task, config)(state.params, "test")[0]["nll"]
-    known = task.baselines()
-    assert known == baselines(load(path).pieces)
+    pieces, known = load(path).pieces, task.baselines()
+    rates = marginal_rates(pieces["train"] + pieces["valid"])
+    assert known["each note's rate"] == {"nll": nll(rates, pieces["test"])}
     for values in known.values():
         assert reached < 0.9 * values["nll"]
+
+
+def test_what_has_not_learnt_yet_has_the_notes_rates_as_odds(config, path):
+    """With a silent network the first NLL is that of the rates."""
+    task, pieces = music(config), load(path).pieces
+    params = task.init(jax.random.PRNGKey(0))
+    params["params"]["Dense_0"]["kernel"] *= 0
+    everyone = jax.tree.map(lambda p: p[None], params)
+    first = make_evaluate(task, config)(everyone, "test")[0]["nll"]
+    rates = marginal_rates(pieces["train"])
+    assert first == pytest.approx(nll(rates, pieces["test"]), rel=1e-2)
 
 
 @pytest.mark.parametrize(
@@ -159,7 +171,8 @@ def test_sampling_goes_on_from_all_frames_of_a_midi_file(config, tmp_path, capsy
 
 def test_options_of_samples_out_of_range_are_refused(config, tmp_path):
     for options, message in [
-        ({"length": 0}, "--length is 0, it must be at least 1"),
+        ({"length": 0}, "--length is 0, it must be from 1 to 20000 frames"),
+        ({"length": 10**9}, "--length is 1000000000, it must be from 1 to 20000 frames"),
         ({"temperature": 0.0}, "--temperature is 0, it must be above 0"),
         ({"temperature": float("inf")}, "--temperature is inf, it must be above 0"),
         ({"prompt": str(tmp_path / "absent.mid")}, "^--prompt: .*absent.mid cannot be read"),
