@@ -23,8 +23,8 @@ from experiments.training.step import TrainState
 PROMPT = (
     "What a language model goes on from; the sentence to translate or the text to summarise;"
     " for cloze a text with ___ for each missing word; the path of a picture for captioning, of a"
-    " WAV file for speech, of a drawing for handwriting, of a .ts file for classification, of the"
-    " MIDI file that opens a piece of music."
+    " WAV file for speech, of a drawing for handwriting, of a .ts file for classification, of a"
+    " CSV file for forecasting, of the MIDI file that opens a piece of music."
 )
 OPTIONS = {
     "prompt": flags.DEFINE_string("prompt", None, PROMPT),

@@ -51,9 +51,13 @@ class Scaled(NamedTuple):
         """The first row of a split."""
         return {"train": 0, "valid": self.ends["train"], "test": self.ends["valid"]}[split]
 
-    def scale(self, values: np.ndarray) -> np.ndarray:
-        """Values [..., C] as the model sees them."""
-        return ((values - self.mean) / self.deviation).astype(np.float32)
+    def scale(self, dated: Dated) -> np.ndarray:
+        """A series of the same columns as the model sees it, float32 [R, C].
+
+        Raises:
+            ValueError: naming a value that is far from those of training.
+        """
+        return _scale(dated, self.mean, self.deviation)
 
     def restore(self, values: np.ndarray) -> np.ndarray:
         """What the model sees [..., C] as it was."""
@@ -76,13 +80,17 @@ def scaled(dated: Dated, ends: dict[str, int]) -> Scaled:
         if np.ptp(column) == 0:
             what = f"has the value {column[0]:g} in all {len(train)} training rows of the column"
             raise ValueError(f"{what} {name!r}; leave it out by config.task.columns")
+    return Scaled(dated, _scale(dated, mean, deviation), mean, deviation, ends)
+
+
+def _scale(dated: Dated, mean: np.ndarray, deviation: np.ndarray) -> np.ndarray:
     values = (dated.values - mean) / deviation
     if (far := np.argwhere(np.abs(values) > FARTHEST)).size:
         row, column = far[0]
         what = f"{dated.values[row, column]:g} in the column {dated.columns[column]!r}"
         beyond = f"more than {FARTHEST:g} deviations of the training rows from their mean"
         raise ValueError(f"has at {dated.dates[row]} {what}, {beyond}; correct it")
-    return Scaled(dated, values.astype(np.float32), mean, deviation, ends)
+    return values.astype(np.float32)
 
 
 def fractions(rows: int) -> dict[str, int]:

@@ -316,9 +316,9 @@ def _go_on(setting: Setting, params: Any, directory: Path, prompt: str) -> None:
     """Forecasts what follows the end of a user's file."""
     from experiments.forecasting import plots
 
-    own = _read_prompt(setting, prompt)
+    own, values = _read_prompt(setting, prompt)
     length, horizon = setting.windows.length, setting.windows.horizon
-    window = setting.series.scale(own.values[-length:])[:, None]
+    window = values[-length:, None]
     forecast = restore(setting.series, _forecast(setting.model, params, window))
     forecast = Forecast(forecast.point[:, 0], forecast.quantiles[:, 0])
     dates = own.step.after(own.dates, horizon)
@@ -328,8 +328,8 @@ def _go_on(setting: Setting, params: Any, directory: Path, prompt: str) -> None:
         print(directory / name)
 
 
-def _read_prompt(setting: Setting, prompt: str) -> Dated:
-    """The series of a user's file, at least a window long.
+def _read_prompt(setting: Setting, prompt: str) -> tuple[Dated, np.ndarray]:
+    """The series of a user's file, at least a window long, and as the model sees it.
 
     Raises:
         ConfigError: if it is wrong or does not fit the training data.
@@ -344,4 +344,7 @@ def _read_prompt(setting: Setting, prompt: str) -> Dated:
     if len(own.values) < setting.windows.length:
         what = f"has {len(own.values)} rows, but the model reads {setting.windows.length}"
         raise files.refusal(path, "--prompt", f"{what}; give at least as many")
-    return own
+    try:
+        return own, setting.series.scale(own)
+    except ValueError as error:
+        raise files.refusal(path, "--prompt", str(error)) from error

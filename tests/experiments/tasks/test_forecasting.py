@@ -264,6 +264,7 @@ def test_the_end_of_a_user_s_file_goes_on(tmp_path, capsys):
             "has 20 rows, but the model reads 24; give at least as many",
         ),
         (walk(40, columns=2), "x0,y1", "has no column 'x1'; it has Date, x0, y1"),
+        (1e9 * walk(40, columns=2), "x0,x1", "has at 2015-01-05T00:00:00 1"),
     ],
 )
 def test_prompts_that_do_not_fit_are_refused(tmp_path, values, columns, message):
