@@ -20,7 +20,7 @@ BEFORE = 1.5  # horizons that are drawn before the origin
 LEAST = 24  # rows that are
 
 
-def spread(origins: np.ndarray, horizon: int, number: int = SHOWN) -> np.ndarray:
+def spread(origins: np.ndarray, number: int = SHOWN) -> np.ndarray:
     """Some origins from the first to the last, all of them different."""
     return np.unique(np.linspace(origins[0], origins[-1], number).round().astype(int))
 
@@ -46,7 +46,7 @@ def plot_origins(
     shown = min(len(dated.columns), CHANNELS)
     size = (4.2 * len(origins) + 0.6, 2.1 * shown + 0.9)
     figure = Figure(figsize=size, layout="constrained")
-    axes = figure.subplots(shown, len(origins), squeeze=False, sharey="row")
+    axes = figure.subplots(shown, len(origins), squeeze=False, sharex="col", sharey="row")
     horizon = len(forecast.point)
     for row, place in enumerate(channels(len(dated.columns))):
         axes[row, 0].set_ylabel(dated.columns[place])
@@ -59,7 +59,7 @@ def plot_origins(
             known = dated.dates[origin - 1], dated.values[origin - 1, place]
             draw(axis, ahead, own, known, levels)
             if row == 0:
-                axis.set_title(f"from {day(dated.dates[origin])}", fontsize=10, loc="left")
+                axis.set_title(f"forecast from {day(dated.dates[origin])}", fontsize=10, loc="left")
     finish(figure, axes)
     figure.savefig(path, dpi=130)
 
@@ -80,7 +80,7 @@ def plot_future(
 
     shown = min(len(dated.columns), CHANNELS)
     figure = Figure(figsize=(9, 2.1 * shown + 0.9), layout="constrained")
-    axes = figure.subplots(shown, 1, squeeze=False)
+    axes = figure.subplots(shown, 1, squeeze=False, sharex=True)
     rows = slice(max(len(dated.dates) - 2 * before(len(dates)), 0), None)
     for axis, place in zip(axes[:, 0], channels(len(dated.columns)), strict=True):
         axis.set_ylabel(dated.columns[place])
@@ -88,7 +88,7 @@ def plot_future(
         axis.plot(dated.dates[rows], values, color=TRUTH, linewidth=1.1, label="truth")
         own = Forecast(forecast.point[:, place], forecast.quantiles[:, place])
         draw(axis, dates, own, (dated.dates[-1], dated.values[-1, place]), levels)
-    axes[0, 0].set_title(f"from {day(dates[0])}", fontsize=10, loc="left")
+    axes[0, 0].set_title(f"forecast from {day(dates[0])}", fontsize=10, loc="left")
     finish(figure, axes)
     figure.savefig(path, dpi=130)
 
@@ -122,6 +122,7 @@ def finish(figure: Any, axes: np.ndarray) -> None:
         axis.xaxis.set_major_locator(locator)
         axis.xaxis.set_major_formatter(ConciseDateFormatter(locator))
         axis.tick_params(labelsize=8)
+        axis.xaxis.get_offset_text().set_fontsize(8)
         axis.grid(alpha=0.25)
         axis.margins(x=0.01)
         axis.spines[["top", "right"]].set_visible(False)

@@ -296,7 +296,7 @@ def sample(
     if prompt is not None:
         return _go_on(setting, params, directory, prompt)
     path = directory / "forecasts.png"
-    origins = plots.spread(setting.windows.origins["test"], setting.windows.horizon)
+    origins = plots.spread(setting.windows.origins["test"])
     batch = setting.windows.at(origins)
     forecast = restore(setting.series, _forecast(setting.model, params, batch.windows))
     plots.plot_origins(path, setting.series.dated, origins, forecast, setting.levels)

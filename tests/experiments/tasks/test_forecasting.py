@@ -41,6 +41,12 @@ def walk(rows, seed=0, columns=1):
     return 100 + random.normal(size=(rows, columns)).cumsum(axis=0)
 
 
+@pytest.fixture
+def no_rivals(monkeypatch):
+    """Nothing else is trained, which takes its time."""
+    monkeypatch.setattr(task, "RIVALS", {})
+
+
 def write(path, values, start=date(2015, 1, 5)):
     """A CSV file with a row every working day."""
     day, lines = start, [",".join(["Date", *(f"x{c}" for c in range(values.shape[1]))])]
@@ -122,7 +128,7 @@ def test_what_comes_after_an_origin_does_not_move_its_forecast(tmp_path):
                 assert (np.abs(old - new)[:, number + 1] > 1e-3).any()
 
 
-def test_what_the_test_part_holds_changes_neither_scaling_nor_training(tmp_path):
+def test_what_the_test_part_holds_changes_neither_scaling_nor_training(tmp_path, no_rivals):
     values = walk(200)
     other = values.copy()
     other[160:] = 3 * other[160:] - 500
@@ -150,7 +156,7 @@ def test_what_the_test_part_holds_changes_neither_scaling_nor_training(tmp_path)
     assert results[0]["test"]["mse"] != results[1]["test"]["mse"]
 
 
-def test_metrics_and_gain_are_those_of_a_plain_loop(tmp_path):
+def test_metrics_and_gain_are_those_of_a_plain_loop(tmp_path, no_rivals):
     config = make_config(
         **{"task.path": write(tmp_path / "x.csv", walk(160, columns=2)), "train.steps": 2}
     )
@@ -203,7 +209,7 @@ def test_without_quantiles_there_is_the_squared_error_alone():
     assert float(loss) == pytest.approx(float(means["mse"].total / means["mse"].weight))
 
 
-def test_prices_are_not_called_predictable(tmp_path):
+def test_prices_are_not_called_predictable(tmp_path, no_rivals):
     """A random walk, learnt for a while: whatever its MSE is, no sentence claims a gain."""
     for seed in (0, 1):
         path = write(tmp_path / f"{seed}.csv", walk(600, seed))
@@ -228,7 +234,7 @@ def test_a_season_is_called_predictable(tmp_path):
     assert results["baselines"]["linear model"]["mse"] < results["baselines"][LAST]["mse"]
 
 
-def test_the_end_of_a_user_s_file_goes_on(tmp_path, capsys):
+def test_the_end_of_a_user_s_file_goes_on(tmp_path, no_rivals, capsys):
     values = walk(200, columns=2)
     path = write(tmp_path / "x.csv", values)
     config = make_config(**{"task.path": path, "train.steps": 2})
