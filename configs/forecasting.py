@@ -44,7 +44,7 @@ def get_config(recipe: str = "generated") -> ConfigDict:
             "name": "forecasting",
             "data": "seasons",  # generated, or etth1, passengers, temperatures or sunspots
             "path": placeholder(str),  # a CSV file to read instead
-            "columns": (),  # of that file, by name; none: all of them
+            "columns": (),  # of the file, names separated by commas; none: all of them
             "longest_gap": 7,  # missing rows that are filled by the last value before them
             "window": 336,  # rows that are read
             "segment": 24,  # rows that the cell reads in a step; it divides the window

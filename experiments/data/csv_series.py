@@ -77,13 +77,15 @@ def read_dated(path: Path, field: str, columns: Sequence[str] = (), longest_gap:
         ConfigError: naming the file, the line and what is wrong with it.
     """
     try:
-        header, rows = _table(files.read_text(path, field))
+        text = files.read_text(path, field)
+        separator = _separator(text)
+        header, rows = _table(text, separator)
         place = _date_column(header, rows[0])
         names = tuple(columns) or tuple(n for i, n in enumerate(header) if i != place)
         places = _places(header, names, place)
         lines = [row.line for row in rows]
         dates = calendar.read_dates([row.cells[place].strip() for row in rows], lines)
-        values = _numbers(rows, header, places)
+        values = _numbers(rows, header, places, decimal_commas=separator != ",")
         if len(rows) > 1 and dates[0] > dates[-1]:
             dates, values, lines = dates[::-1], values[::-1], lines[::-1]
         return _regular(path, dates, names, values, lines, longest_gap)
@@ -91,14 +93,18 @@ def read_dated(path: Path, field: str, columns: Sequence[str] = (), longest_gap:
         raise files.refusal(path, field, str(error)) from error
 
 
-def _table(text: str) -> tuple[list[str], list[Row]]:
+def _separator(text: str) -> str:
+    """The one that the first line which is not blank has most of."""
+    first = next(iter(text.lstrip().splitlines()), "")
+    return max(SEPARATORS, key=first.count)
+
+
+def _table(text: str, separator: str) -> tuple[list[str], list[Row]]:
     """The header and the rows behind it, at least one, all with as many cells."""
     for number, line in enumerate(io.StringIO(text), 1):
         if len(line) > LONGEST_LINE:
             what = f"has on line {number} {len(line)} characters"
             raise ValueError(f"{what}, at most {LONGEST_LINE} will do")
-    first = next(iter(text.lstrip().splitlines()), "")
-    separator = max(SEPARATORS, key=first.count)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
     try:
         rows = [Row(reader.line_num, cells) for cells in reader if any(c.strip() for c in cells)]
@@ -152,16 +158,21 @@ def _places(header: Sequence[str], names: Sequence[str], dates: int) -> list[int
     return [header.index(name) for name in names]
 
 
-def _numbers(rows: Sequence[Row], header: Sequence[str], places: Sequence[int]) -> np.ndarray:
-    """The values of the columns [R, C], NaN where they are missing."""
+def _numbers(
+    rows: Sequence[Row], header: Sequence[str], places: Sequence[int], decimal_commas: bool
+) -> np.ndarray:
+    """The values of the columns [R, C], NaN where they are missing.
+
+    Decimal commas are read if they are allowed and no number has a point.
+    """
     cells = [[row.cells[place].strip() for place in places] for row in rows]
-    points = any("." in cell for line in cells for cell in line)
+    commas = decimal_commas and not any("." in cell for line in cells for cell in line)
     values = np.full((len(rows), len(places)), math.nan)
     for i, line in enumerate(cells):
         for j, cell in enumerate(line):
             if cell.lower() in MISSING:
                 continue
-            plain = cell if points else cell.replace(",", ".")
+            plain = cell.replace(",", ".") if commas else cell
             if not NUMBER.fullmatch(plain) or not abs(float(plain)) <= LARGEST:
                 what = f"{cell[:40]!r} in the column {header[places[j]]!r}"
                 wanted = f"where a number up to {LARGEST:g} must be"

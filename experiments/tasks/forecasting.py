@@ -166,7 +166,8 @@ def load(config: ConfigDict) -> Scaled:
 
 def scale(path: Path, field: str, config: ConfigDict, ends: dict[str, int] | None = None) -> Scaled:
     """The series of a file, scaled, its splits ending where `ends` says or by `fractions`."""
-    dated = read_dated(path, field, config.task.columns, config.task.longest_gap)
+    columns = [name for entry in config.task.columns for name in entry.split(",")]
+    dated = read_dated(path, field, columns, config.task.longest_gap)
     try:
         return scaled(dated, ends or fractions(len(dated.values)))
     except ValueError as error:
@@ -225,8 +226,18 @@ def facts(setting: Setting) -> dict[str, Any]:
 
 
 def period(setting: Setting) -> int:
-    """The rows of a season: `config.task.period`, or what the step between dates suggests."""
-    return setting.config.task.period or setting.series.dated.step.season()
+    """The rows of a season: `config.task.period`, or what the step between dates suggests.
+
+    Raises:
+        ConfigError: if no whole season lies before the test.
+    """
+    rows = setting.config.task.period or setting.series.dated.step.season()
+    if rows > (known := setting.series.ends["valid"]):
+        raise ConfigError(
+            f"config.task.period is {rows}, but only {known} rows of"
+            f" {setting.series.dated.name} lie before the test; make it smaller"
+        )
+    return rows
 
 
 def score(setting: Setting, params: Any, split: str) -> dict[str, float]:

@@ -133,6 +133,7 @@ def test_long_gaps_are_refused_by_line(tmp_path):
         ("-2", "1e31", "on line 2 '1e31' in the column 'load', where a number up to 1e+30"),
         ("-2", "1e999", "on line 2 '1e999' in the column 'load'"),
         ("-2", "1_000", "on line 2 '1_000' in the column 'load'"),
+        ("-2", '"1,000"', "on line 2 '1,000' in the column 'load'"),
         ("-2", '"1,000.5"', "on line 2 '1,000.5' in the column 'load'"),
         ("1.5", "", "no value in the column 'OT' on line 2, the first one"),
         ("1.5", "1,5", "on line 2 4 cells, but the header names 3 columns"),

@@ -316,6 +316,11 @@ def test_a_prompt_with_another_step_is_refused(tmp_path):
         (100, {"task.quantiles": (0.5, 0.1)}, "config.task.quantiles is (0.5, 0.1), it must rise"),
         (100, {"task.normalisation": "lest"}, "did you mean 'last'?"),
         (100, {"task.columns": ("x1",)}, "has no column 'x1'"),
+        (
+            100,
+            {"task.period": 81},
+            "config.task.period is 81, but only 80 rows of x.csv lie before",
+        ),
     ],
 )
 def test_what_cannot_be_is_refused(tmp_path, rows, changes, message):
@@ -323,6 +328,12 @@ def test_what_cannot_be_is_refused(tmp_path, rows, changes, message):
     with pytest.raises(ConfigError) as raised:
         forecasting(make_config(**{"task.path": path, **changes}))
     assert message in str(raised.value)
+
+
+def test_columns_are_separated_by_commas(tmp_path):
+    path = write(tmp_path / "x.csv", walk(100, columns=4))
+    config = make_config(**{"task.path": path, "task.columns": ("x3,x1", "x0")})
+    assert task.load(config).dated.columns == ("x3", "x1", "x0")
 
 
 def test_constant_columns_and_far_values_are_refused_by_name(tmp_path):
