@@ -2,10 +2,13 @@
 
     python -m experiments.compare --config=configs/music.py --workdir=runs/music
     python -m experiments.sample --workdir=runs/music/lstm
+    python -m experiments.sample --workdir=runs/music/lstm --prompt=OPENING.mid --length=96
+    python -m experiments.train --config=configs/music.py:transposed --workdir=runs/transposed
+    python -m experiments.train --config=configs/music.py:sixteenths --workdir=runs/sixteenths
 
-Negative log-likelihood in nats a frame on the test pieces, chosen by validation, one seed: lstm
-8.43, peephole_lstm 8.44, coupled_lstm 8.52, gru 8.70; the notes' marginal rates have 11.09. The
-comparison took 500 seconds on two processor cores with other work on them.
+Negative log-likelihood in nats a frame on the test pieces, chosen by validation, seed 0, 1200 steps:
+lstm 8.23 with 375,896 parameters, coupled_lstm 8.20 with 287,576. Each note's rate has 11.09, and
+logistic regression of each note on the frame before 9.03.
 """
 
 from ml_collections import ConfigDict
@@ -16,11 +19,16 @@ from configs import default
 RECIPES = {
     "quarters": {},
     "transposed": {"task": {"transpose": 5}},
-    "sixteenths": {"task": {"data": "jsb16", "grid": 4}, "train": {"batch_size": 8}},
+    "sixteenths": {
+        "task": {"data": "jsb16", "grid": 4},
+        "train": {"steps": 800, "batch_size": 8},
+    },
 }
 
 
 def get_config(recipe: str = "quarters") -> ConfigDict:
+    if recipe not in RECIPES:
+        raise ValueError(f"there is no recipe {recipe!r}, choose one of {', '.join(RECIPES)}")
     config = default.get_config()
     config.task = ConfigDict(
         {
@@ -29,15 +37,15 @@ def get_config(recipe: str = "quarters") -> ConfigDict:
             "path": placeholder(str),  # of a folder of MIDI files, a .json or a .mat file instead
             "grid": 1,  # frames in a quarter note of what path names
             "transpose": 0,  # semitones up or down, at most, while training
-            "buckets": 4,  # by length
+            "buckets": 3,  # by length
         }
     )
     config.cells = ("lstm", "peephole_lstm", "coupled_lstm", "gru")
     config.cell.hidden_size = 256
-    config.model.dropout = 0.5
+    config.model.update(dropout=0.5, variational_recurrent=0.5)
     config.optimizer.update(learning_rate=3e-3, schedule="cosine")
-    config.train.update(steps=1500, batch_size=16, eval_every=50, patience=8, log_every=25)
-    config.update(RECIPES.get(recipe, {}))
+    config.train.update(steps=1200, batch_size=16, eval_every=50, patience=8, log_every=25)
+    config.update(RECIPES[recipe])
     config.modes.tiny = {
         "task": {"buckets": 1},
         "cell": {"hidden_size": 8},

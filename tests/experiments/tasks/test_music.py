@@ -116,6 +116,8 @@ def test_what_has_not_learnt_yet_has_the_notes_rates_as_odds(config, path):
 def test_recipes_differ_in_the_grid_and_the_transposition(recipe, grid, transpose):
     task = music_config.get_config(recipe).task
     assert (task.grid, task.transpose) == (grid, transpose)
+    with pytest.raises(ValueError, match="there is no recipe 'eighths', choose one of quarters"):
+        music_config.get_config("eighths")
 
 
 def test_data_that_there_are_not_are_refused(config):
