@@ -105,6 +105,7 @@ class Composer(NamedTuple):
     def _write(self, directory: Path, composed: np.ndarray, opening: Opening) -> None:
         """Writes a sample and what it is compared with, and says where."""
         write_midi(directory / "sample.mid", composed, self.grid)
+        (directory / "original.mid").unlink(missing_ok=True)  # of another sample
         names, panels = ["sample.mid"], [Panel(f"sample, from {opening.name} on", composed)]
         if opening.original is not None:
             write_midi(directory / "original.mid", opening.original, self.grid)

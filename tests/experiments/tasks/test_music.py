@@ -160,6 +160,7 @@ def test_sampling_goes_on_from_all_frames_of_a_midi_file(config, tmp_path, capsy
     opening = np.pad(random_cells(3)["testdata"][0, 0], ((0, 0), (0, 88 - NOTES)))
     write_midi(tmp_path / "opening.mid", opening)
     prompt = str(tmp_path / "opening.mid")
+    sample(config, tmp_path / "a", length=4)
     written = sample(config, tmp_path / "a", prompt=prompt, length=len(opening) + 9)
     assert sorted(p.name for p in written.iterdir()) == ["sample.mid", "sample.png"]
     found = rolls(written)["sample"]
