@@ -14,13 +14,19 @@ from configs import default
 
 def get_config() -> ConfigDict:
     config = default.get_config()
-    config.task = ConfigDict({"name": "adding", "length": 100})
+    config.task = ConfigDict(
+        {
+            "name": "adding",
+            "length": 100,  # the minimal length
+            "lags": (200, 500),  # minimal lengths that are tested, but never trained on
+        }
+    )
     config.cell.hidden_size = 64
     config.cell.chrono = 110
     config.optimizer.learning_rate = 3e-3
     config.train.update(steps=5000, batch_size=64, eval_every=100, log_every=20)
     config.modes.tiny = {
-        "task": {"length": 22},
+        "task": {"length": 22, "lags": (30,)},
         "cell": {"hidden_size": 8},
         "train": {"steps": 20, "batch_size": 8, "eval_every": 10, "log_every": 5},
     }

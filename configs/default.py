@@ -22,8 +22,10 @@ def get_config() -> ConfigDict:
             "model": _model(),
             "optimizer": _optimizer(),
             "train": _train(),
-            "cells": (),  # the cells that `compare` trains, by name
-            "compare": {"match": "hidden"},  # equal "hidden" sizes or equal "parameters" in number
+            "cells": (),  # what `compare` trains: names of cells, or of `variants`
+            "variants": {},  # overrides by name: cells with settings of their own
+            "experiments": {},  # overrides by name: several comparisons with one command
+            "compare": _compare(),
             "mesh": _mesh(),
             "debug": {"replay": placeholder(str)},  # a bad_step_N: compute that step once more
         }
@@ -38,6 +40,8 @@ def _cell() -> dict:
         "use_bias": placeholder(bool),
         "forget_bias": placeholder(float),  # for cells with a forget gate of their own
         "update_bias": placeholder(float),  # for GRUs and min cells
+        "input_bias": placeholder(float),  # no_forget_lstm only
+        "activations": placeholder(str),  # no_forget_lstm only: "tanh" or "1997"
         "chrono": 0,  # T_max: forget_bias or update_bias is lj.chrono(T_max); 0: off
         "peepholes": placeholder(str),  # "none", "diagonal" or "full"
         "kernel_init": placeholder(str),  # "glorot"
@@ -86,6 +90,13 @@ def _train() -> dict:
         "checkpoint_every": 500,
         "bad_steps": 10,  # stop after so many skipped steps in a row
         "spike": 0.0,  # skip a loss so many standard deviations above the latest 128; 0: never
+    }
+
+
+def _compare() -> dict:
+    return {
+        "match": "hidden",  # equal "hidden" sizes or equal "parameters" in number
+        "experiments": (),  # the names of `experiments` to be made, in order; (): all
     }
 
 

@@ -14,13 +14,20 @@ from configs import default
 
 def get_config() -> ConfigDict:
     config = default.get_config()
-    config.task = ConfigDict({"name": "temporal_order", "length": 100, "relevant": 2})
+    config.task = ConfigDict(
+        {
+            "name": "temporal_order",
+            "length": 100,  # the minimal length
+            "relevant": 2,  # symbols that matter: 2 (four classes) or 3 (eight)
+            "lags": (200, 500),  # minimal lengths that are tested, but never trained on
+        }
+    )
     config.cell.hidden_size = 64
     config.cell.chrono = 110
     config.optimizer.learning_rate = 3e-3
     config.train.update(steps=3000, batch_size=64, eval_every=50, log_every=10)
     config.modes.tiny = {
-        "task": {"length": 10},
+        "task": {"length": 10, "lags": (20,)},
         "cell": {"hidden_size": 8},
         "train": {"steps": 20, "batch_size": 8, "eval_every": 10, "log_every": 5},
     }

@@ -5,6 +5,9 @@
 
 Each cell trains in a directory of its own, all its seeds at once; a comparison that was
 interrupted goes on where it was. Beside them it writes results.json, table.md and curves.png.
+
+A configuration with `experiments`, such as configs/long_lags.py, has a comparison for each, and
+success.png, the share of solved runs and of right answers against the lag.
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ from ml_collections import ConfigDict
 
 import lstm_jax as lj
 from experiments import command_line, mesh, tables
-from experiments.config import ConfigError, choose
+from experiments.config import ConfigError, check, choose, override
 from experiments.train import train
 from experiments.training.results import mean_text, parameter_count, write_json
 from experiments.training.workdir import open_workdir
@@ -36,7 +39,7 @@ def compare(config: ConfigDict, workdir: Path) -> Results:
             "config.cells is empty; name the cells to compare: --config.cells=lstm,gru"
         )
     for name in config.cells:
-        choose("cells", name, lj.CELLS)
+        choose("cells", name, [*lj.CELLS, *config.variants])
     if not (workdir / "results.json").exists():
         command_line.build_task(cell_config(config, config.cells[0]))  # before anything is written
     with open_workdir(config, workdir):
@@ -56,9 +59,16 @@ def _write(found: Results, workdir: Path) -> None:
 
 
 def cell_config(config: ConfigDict, name: str) -> ConfigDict:
-    """The configuration of one cell's run, its size by the rule `config.compare.match`."""
-    own = config.copy_and_resolve_references()
-    own.cells, own.cell.name = (), name
+    """The configuration of one cell's run, its size by the rule `config.compare.match`.
+
+    The name is a cell's, or one of `config.variants`.
+    """
+    own = override(config, f"config.variants.{name}", config.variants.get(name, {}))
+    with own.unlocked():
+        own.cells, own.variants = (), ConfigDict()
+    if name not in config.variants:
+        own.cell.name = name
+    check(own)
     if config.compare.match == "parameters":
         own.cell.hidden_size = matching_size(own, _count(config))
     return own.lock()
@@ -93,7 +103,7 @@ def rows(found: Results) -> list[list[str]]:
                 name,
                 f"{result['parameters']:,}",
                 _value(result, metric),
-                *([_solved(result)] if solvable else []),
+                *([solved_text(result)] if solvable else []),
                 f"{result['steps_per_second'] or 0:.1f}",
                 f"{result['seconds']['total']:.0f}",
             ]
@@ -127,7 +137,7 @@ def _value(result: dict[str, Any], metric: str) -> str:
     return mean_text(result["test"][metric], several=len(result["members"]) > 1)
 
 
-def _solved(result: dict[str, Any]) -> str:
+def solved_text(result: dict[str, Any]) -> str:
     """The mean number of training sequences, and how many of the members made it if not all."""
     members = result["members"]
     after = [m["solved_at"] for m in members if m["solved_at"]]
@@ -143,6 +153,11 @@ def _count(config: ConfigDict) -> int:
 
 
 def main(config: ConfigDict, workdir: Path) -> None:
+    if config.experiments:
+        from experiments import suite
+
+        suite.main(config, workdir)
+        return
     if (workdir / "results.json").exists():
         print(f"the comparison in {workdir} is complete; choose another --workdir to run afresh")
     show(compare(config, workdir), f"{config.task.name}, {config.seeds} seed(s)")

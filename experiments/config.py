@@ -68,8 +68,29 @@ def resolve(config: ConfigDict, overrides: Mapping[str, Any] | None = None) -> C
     with config.unlocked():
         del config.modes
     check(config)
-    config.cells = tuple(name for entry in config.cells for name in entry.split(","))
+    config.cells = _names(config.cells)
+    config.compare.experiments = _names(config.compare.experiments)
     return config.lock()
+
+
+def override(config: ConfigDict, name: str, overrides: Mapping[str, Any]) -> ConfigDict:
+    """A copy with some fields changed; a `task` among them takes the place of the whole task.
+
+    Args:
+        config: a resolved configuration.
+        name: what the overrides are called, for messages.
+        overrides: nested fields.
+
+    Raises:
+        ConfigError: if there is no such field, or it is of another type.
+    """
+    own = config.copy_and_resolve_references().lock()
+    changes = dict(ConfigDict(overrides).items())
+    if "task" in changes:
+        with own.unlocked():
+            own.task = ConfigDict(changes.pop("task"))
+    _update(name, own.update, changes)
+    return own
 
 
 def check(config: ConfigDict) -> None:
@@ -254,6 +275,11 @@ def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         else:
             flat[prefix + name] = value
     return flat
+
+
+def _names(entries: Iterable[str]) -> tuple[str, ...]:
+    """The names in entries of which each may hold several, with commas between."""
+    return tuple(name for entry in entries for name in entry.split(","))
 
 
 def _tuples(tree: Any) -> Any:

@@ -60,6 +60,8 @@ FIELDS = {  # those that every configuration has
     "cell.use_bias": either(None, SWITCH),
     "cell.forget_bias": either(None, NUMBER),
     "cell.update_bias": either(None, NUMBER),
+    "cell.input_bias": either(None, NUMBER),
+    "cell.activations": either(None, TEXT),
     "cell.chrono": either(0, integer(3)),
     "cell.peepholes": either(None, TEXT),
     "cell.kernel_init": either(None, TEXT),
@@ -95,6 +97,7 @@ FIELDS = {  # those that every configuration has
     "train.spike": AT_LEAST_ZERO,
     "cells": several(TEXT, "names"),
     "compare.match": TEXT,
+    "compare.experiments": several(TEXT, "names"),
     "mesh.data": either(-1, integer(1, 10**4)),
     "mesh.model": integer(1, 10**4),
     "debug.replay": either(None, TEXT),
@@ -124,8 +127,13 @@ CLASSIFIER_FIELDS = {  # those of the tasks that tell a sequence's class
     "task.bidirectional": SWITCH,
     "task.pooling": TEXT,
 }
+LONG_LAG = {  # those of the tasks whose sequences are drawn on the device
+    "task.length": SIZE,
+    "task.lags": several(SIZE, "sizes"),
+}
 TASK_FIELDS = {  # those of each task, which may have closer bounds of its own
-    "adding": {"task.length": SIZE},
+    "adding": LONG_LAG,
+    "adding_bai2018": LONG_LAG,
     "captioning": {
         "task.data": TEXT,
         "task.path": either(None, TEXT),
@@ -169,6 +177,7 @@ TASK_FIELDS = {  # those of each task, which may have closer bounds of its own
         "task.independent": SWITCH,
         "task.normalisation": TEXT,
     },
+    "copy_memory": LONG_LAG,
     "handwriting": {
         "task.goal": TEXT,
         "task.data": TEXT,
@@ -180,6 +189,7 @@ TASK_FIELDS = {  # those of each task, which may have closer bounds of its own
         "task.components": integer(1, 1000),
         **CLASSIFIER_FIELDS,
     },
+    "multiplication": {"task.wrong": integer(0, 1999), **LONG_LAG},
     "music": {
         "task.data": TEXT,
         "task.path": either(None, TEXT),
@@ -187,7 +197,9 @@ TASK_FIELDS = {  # those of each task, which may have closer bounds of its own
         "task.transpose": integer(0, 87),
         "task.buckets": integer(1, 100),
     },
+    "noise_free_lag": {"task.variant": TEXT, "task.distractors": integer(0, 10**6), **LONG_LAG},
     "pixels": {"task.data": TEXT, "task.order": TEXT, **CLASSIFIER_FIELDS},
+    "reber": LONG_LAG,
     "speech": {
         "task.goal": TEXT,
         "task.data": TEXT,
@@ -210,7 +222,7 @@ TASK_FIELDS = {  # those of each task, which may have closer bounds of its own
         "task.longest_source": SIZE,
         **WRITER_FIELDS,
     },
-    "temporal_order": {"task.length": SIZE, "task.relevant": integer(2, 3)},
+    "temporal_order": {"task.relevant": integer(2, 3), **LONG_LAG},
     "translation": {
         "task.source": TEXT,
         "task.target": TEXT,
@@ -220,6 +232,7 @@ TASK_FIELDS = {  # those of each task, which may have closer bounds of its own
         "task.bidirectional": SWITCH,
         **WRITER_FIELDS,
     },
+    "two_sequence": {"task.variant": TEXT, "task.informative": SIZE, **LONG_LAG},
     "video": {
         "task.data": TEXT,
         "task.size": integer(8, 1024),

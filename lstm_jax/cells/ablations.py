@@ -12,7 +12,7 @@ from typing import Literal, Unpack
 
 from chex import Array
 
-from lstm_jax.cells.build import LSTMOptions, MemoryOptions, resolve
+from lstm_jax.cells.build import InputOptions, LSTMOptions, resolve
 from lstm_jax.cells.functions import Activation, peepholes, sigmoid, split, tanh
 from lstm_jax.cells.initializers import Gating
 from lstm_jax.cells.memory import LSTMParams, memory_cell
@@ -222,7 +222,7 @@ def no_forget_lstm(
     hidden_size: int,
     *,
     activations: Literal["tanh", "1997"] = "tanh",
-    **options: Unpack[MemoryOptions],
+    **options: Unpack[InputOptions],
 ) -> Cell:
     """LSTM without forget gate (NFG), f = 1: the cell of 1997, whose memory only adds up.
 
@@ -234,7 +234,7 @@ def no_forget_lstm(
       activations: "tanh", or "1997" for the original squashing functions: 4σ(z) − 2 into the
         cell state and 2σ(c) − 1 out of it. The gradient is exact, where that of 1997 was
         truncated.
-      **options: see `MemoryOptions`; peephole rows i o.
+      **options: see `InputOptions`; peephole rows i o.
 
     Returns:
       A cell with state `LSTMState` (h, c [B, H]) and parameters `LSTMParams`, blocks i g o.
@@ -243,16 +243,16 @@ def no_forget_lstm(
       TypeError, ValueError: an option that is unknown or out of range.
 
     Example:
-      cell = lj.no_forget_lstm(128, activations="1997")
+      cell = lj.no_forget_lstm(128, activations="1997", input_bias=-3.0)
 
     Source: Hochreiter & Schmidhuber 1997, Neural Computation 9(8), appendix A.1.
     """
     if activations not in ACTIVATIONS:
         raise ValueError(f"no_forget_lstm: activations is {activations!r}; give 'tanh' or '1997'")
-    resolved = resolve("no_forget_lstm", hidden_size, MemoryOptions, options)
+    resolved = resolve("no_forget_lstm", hidden_size, InputOptions, options)
     return memory_cell(
         "no_forget_lstm",
-        Gating("igo"),
+        Gating("igo", target="i", write="i"),
         partial(no_forget_equations, activations=activations),
         hidden_size,
         resolved | {"activations": activations},

@@ -63,6 +63,16 @@ class LSTMOptions(MemoryOptions, total=False):
     forget_bias: Bias
 
 
+class InputOptions(MemoryOptions, total=False):
+    """Options of the cell without forget gate, beside those of `MemoryOptions`.
+
+    input_bias: initial bias of the input gate, a number (default 0; negative values keep it shut
+      at first) or `chrono(T_max)`.
+    """
+
+    input_bias: Bias
+
+
 class UpdateOptions(CellOptions, total=False):
     """Options of the GRUs and the minimal cells, beside those of `CellOptions`.
 
@@ -82,7 +92,9 @@ DEFAULTS: dict[str, Any] = {
     "cell_clip": None,
     "forget_bias": 1.0,
     "update_bias": 0.0,
+    "input_bias": 0.0,
 }
+BIASES = ("forget_bias", "update_bias", "input_bias")  # a cell has one of them or none
 
 
 def resolve(name: str, hidden_size: int, kind: type, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -131,7 +143,7 @@ def check_values(name: str, options: Mapping[str, Any]) -> None:
                 f"{name}: {field} is {value!r}; give {', '.join(map(repr, INITIALIZERS))} "
                 "or a function (key, shape, dtype) -> array"
             )
-    for field in ("forget_bias", "update_bias"):
+    for field in BIASES:
         value = options.get(field, 0.0)
         if isinstance(value, bool) or not isinstance(value, numbers.Real | chrono):
             raise TypeError(f"{name}: {field} is {value!r}; give a number or lj.chrono(T_max)")
@@ -202,7 +214,7 @@ def build(
                 options["recurrent_init"], k_recurrent, rows, *shape
             )
         if options["use_bias"]:
-            bias = options.get("forget_bias", options.get("update_bias", 0.0))
+            bias = next((options[name] for name in BIASES if name in options), 0.0)
             fields["bias"] = gate_biases(k_bias, gating, hidden_size, bias, param_dtype)
         return params_type(**fields, **(more(k_more, param_dtype) if more else {}))
 

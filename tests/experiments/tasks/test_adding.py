@@ -12,7 +12,7 @@ from configs import adding
 from experiments.config import ConfigError, resolve
 from experiments.perception.readout import Readout
 from experiments.tasks.adding import adding as build
-from experiments.tasks.adding import judge, sample
+from experiments.tasks.adding import sample
 
 
 def test_sequences_follow_the_definition():
@@ -44,12 +44,6 @@ def test_values_are_uniform():
     values = np.asarray(inputs)[:40, :, 0]
     assert values.mean() == pytest.approx(0, abs=0.02)
     assert values.var() == pytest.approx(1 / 3, abs=0.01)
-
-
-def test_judge():
-    verdict = judge(jnp.array([[0.5], [0.2]]), jnp.array([[0.46], [0.6]]))
-    np.testing.assert_allclose(verdict.loss, [0.0016, 0.16], rtol=1e-5)
-    np.testing.assert_allclose(verdict.errors, [[0.04], [0.4]], rtol=1e-5)
 
 
 def test_the_last_valid_step_is_read_and_padding_is_not():

@@ -1,0 +1,30 @@
+"""The copy memory task (as in Bai et al. 2018), ten symbols over a blank of 1,000 steps.
+
+python -m experiments.train --config=configs/copy_memory.py --workdir=runs/copy_memory
+"""
+
+from ml_collections import ConfigDict
+
+from configs import default
+
+
+def get_config() -> ConfigDict:
+    config = default.get_config()
+    config.task = ConfigDict(
+        {
+            "name": "copy_memory",
+            "length": 1000,  # T
+            "lags": (2000,),  # that are tested, but never trained on
+        }
+    )
+    config.cell.hidden_size = 64
+    config.cell.chrono = 1500
+    config.optimizer.learning_rate = 1e-3
+    config.train.update(steps=20000, batch_size=16, eval_every=250, log_every=50)
+    config.modes.tiny = {
+        "task": {"length": 5, "lags": (9,)},
+        "cell": {"hidden_size": 8},
+        "train": {"steps": 20, "batch_size": 8, "eval_every": 10, "log_every": 5},
+    }
+    config.modes.full = {"cell": {"hidden_size": 128}, "train": {"batch_size": 32}}
+    return config

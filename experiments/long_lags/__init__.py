@@ -1,0 +1,1 @@
+"""What the tasks with long time lags share: drawing, judging, success, and its picture."""
