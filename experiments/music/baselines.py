@@ -13,7 +13,7 @@ from experiments.music.rolls import Pieces
 
 RARE = 1e-6  # no rate is nearer to 0 or 1
 PENALTY = 1.0  # on half the sum of the squared weights, beside the nats of all frames
-ITERATIONS = 200  # of L-BFGS
+ITERATIONS = 100  # of L-BFGS
 
 
 def baselines(pieces: dict[str, Pieces]) -> dict[str, dict[str, float]]:
