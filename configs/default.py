@@ -96,7 +96,7 @@ def _train() -> dict:
 def _compare() -> dict:
     return {
         "match": "hidden",  # equal "hidden" sizes or equal "parameters" in number
-        "experiments": (),  # the names of `experiments` to be made, in order; (): all
+        "experiments": (),  # the names of `experiments` to be made, in order; (): all by name
     }
 
 

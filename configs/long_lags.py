@@ -37,7 +37,7 @@ def get_config() -> ConfigDict:
     config.optimizer.learning_rate = 1e-2
     config.train.update(steps=3000, batch_size=16, eval_every=100, log_every=50)
     config.train.checkpoint_every = 1000
-    config.experiments = {
+    experiments = {
         "reber_1": _task(reber, lags=()),
         "noise_free_2a": _task(noise_free_lag, variant="a", lags=()),
         "noise_free_2b_10": _task(noise_free_lag, length=10, lags=()),
@@ -52,6 +52,7 @@ def get_config() -> ConfigDict:
         "temporal_order_6a": _task(temporal_order, lags=(200, 1000)),
         "temporal_order_6b": _task(temporal_order, relevant=3, lags=()),
     }
+    config.experiments, config.compare.experiments = experiments, tuple(experiments)
     config.modes.tiny = {"seeds": 2, **SMALL}
     config.modes.full = {"seeds": 10, "train": {"steps": 20000}}
     return config

@@ -34,12 +34,7 @@ def compare(config: ConfigDict, workdir: Path) -> Results:
     Returns:
         Each cell's results, as its own `results.json` has them.
     """
-    if not config.cells:
-        raise ConfigError(
-            "config.cells is empty; name the cells to compare: --config.cells=lstm,gru"
-        )
-    for name in config.cells:
-        choose("cells", name, [*lj.CELLS, *config.variants])
+    check_cells(config)
     if not (workdir / "results.json").exists():
         command_line.build_task(cell_config(config, config.cells[0]))  # before anything is written
     with open_workdir(config, workdir):
@@ -47,6 +42,17 @@ def compare(config: ConfigDict, workdir: Path) -> Results:
         if mesh.is_main():
             _write(found, workdir)
     return found
+
+
+def check_cells(config: ConfigDict) -> None:
+    """Raises `ConfigError` for names in `config.cells` that cannot be compared, or none."""
+    if not config.cells:
+        raise ConfigError(
+            "config.cells is empty; name the cells to compare: --config.cells=lstm,gru"
+        )
+    for name in config.cells:
+        choose("cells", name, [*lj.CELLS, *config.variants])
+        _variant(config, name)
 
 
 def _write(found: Results, workdir: Path) -> None:
@@ -63,15 +69,20 @@ def cell_config(config: ConfigDict, name: str) -> ConfigDict:
 
     The name is a cell's, or one of `config.variants`.
     """
+    own = _variant(config, name)
+    if config.compare.match == "parameters":
+        own.cell.hidden_size = matching_size(own, _count(config))
+    return own.lock()
+
+
+def _variant(config: ConfigDict, name: str) -> ConfigDict:
     own = override(config, f"config.variants.{name}", config.variants.get(name, {}))
     with own.unlocked():
         own.cells, own.variants = (), ConfigDict()
     if name not in config.variants:
         own.cell.name = name
     check(own)
-    if config.compare.match == "parameters":
-        own.cell.hidden_size = matching_size(own, _count(config))
-    return own.lock()
+    return own
 
 
 def matching_size(config: ConfigDict, wanted: int) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from experiments import mesh, signals, tables
-from experiments.compare import compare, solved_text
+from experiments.compare import check_cells, compare, solved_text
 from experiments.config import check, choose, override
 from experiments.training.results import mean_text, write_json
 from experiments.training.workdir import open_workdir
@@ -26,6 +26,8 @@ def run(config: ConfigDict, workdir: Path) -> Results:
         ConfigError: before anything is trained, if an experiment is not known or cannot be.
     """
     configs = {name: experiment(config, name) for name in names(config)}
+    for own in configs.values():
+        check_cells(own)
     with open_workdir(config, workdir):
         found = {}
         for name, own in configs.items():
@@ -39,7 +41,7 @@ def run(config: ConfigDict, workdir: Path) -> Results:
 
 def names(config: ConfigDict) -> tuple[str, ...]:
     """The experiments that are to be made, in order."""
-    chosen = config.compare.experiments or tuple(config.experiments)
+    chosen = config.compare.experiments or sorted(config.experiments)
     return tuple(choose("compare.experiments", name, config.experiments) for name in chosen)
 
 

@@ -20,9 +20,10 @@ FOLDERS = {  # of the experiments, and those that each may import
     "training": {"data"},
     "language": {"data"},
     "perception": {"data"},
-    "music": {"data"},
     "forecasting": {"data"},
-    "tasks": {"data", "language", "perception", "forecasting", "music"},
+    "music": {"data"},
+    "long_lags": {"perception"},
+    "tasks": {"data", "language", "perception", "forecasting", "music", "long_lags"},
 }
 
 

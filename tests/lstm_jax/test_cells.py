@@ -17,7 +17,8 @@ BASE = {"kernel": (D, 4 * H), "recurrent_kernel": (H, 4 * H), "bias": (4 * H,)}
 THREE = {"kernel": (D, 3 * H), "recurrent_kernel": (H, 3 * H), "bias": (3 * H,)}
 LAYER_NORM = {
     f"{part}_{kind}": (H,) if part == "cell" else (4 * H,)
-    for part in ("input", "recurrent", "cell") for kind in ("scale", "offset")
+    for part in ("input", "recurrent", "cell")
+    for kind in ("scale", "offset")
 }
 SHAPES = {
     "rnn": {"kernel": (D, H), "recurrent_kernel": (H, H), "bias": (H,)},
@@ -26,8 +27,12 @@ SHAPES = {
     "coupled_lstm": THREE,
     "gru": THREE,
     "gru_reset_after": {**THREE, "recurrent_bias": (H,)},
-    "lstmp": {"kernel": (D, 4 * H), "recurrent_kernel": (2, 4 * H), "bias": (4 * H,),
-              "projection": (H, 2)},
+    "lstmp": {
+        "kernel": (D, 4 * H),
+        "recurrent_kernel": (2, 4 * H),
+        "bias": (4 * H,),
+        "projection": (H, 2),
+    },
     "no_forget_lstm": THREE,
     "no_input_gate_lstm": THREE,
     "no_output_gate_lstm": THREE,
@@ -37,8 +42,12 @@ SHAPES = {
     "layer_norm_lstm": {**BASE, **LAYER_NORM},
     "min_lstm": {"kernel": (D, 3 * H), "bias": (3 * H,)},
     "min_gru": {"kernel": (D, 2 * H), "bias": (2 * H,)},
-    "conv_lstm": {"kernel": (3, 3, D, 4 * H), "recurrent_kernel": (3, 3, H, 4 * H),
-                  "bias": (4 * H,), "peephole": (3, H)},
+    "conv_lstm": {
+        "kernel": (3, 3, D, 4 * H),
+        "recurrent_kernel": (3, 3, H, 4 * H),
+        "bias": (4 * H,),
+        "peephole": (3, H),
+    },
 }
 GATED = [name for name, blocks in oracle.BLOCKS.items() if "f" in blocks and name != "min_lstm"]
 KEY = jax.random.key(0)
@@ -59,9 +68,13 @@ def test_step_equals_the_equations(case):
     p = problem(case.cell())
     state, y = jax.jit(p.cell.step)(p.params, p.state, p.xs[0])
     rows = [
-        oracle.step(case.name, fields(p.params),
-                    {field: value[b] for field, value in fields(p.state).items()},
-                    p.xs[0, b], case.options)[0]
+        oracle.step(
+            case.name,
+            fields(p.params),
+            {field: value[b] for field, value in fields(p.state).items()},
+            p.xs[0, b],
+            case.options,
+        )[0]
         for b in range(3)
     ]
     wanted = {field: np.stack([row[field] for row in rows]) for field in rows[0]}
@@ -88,10 +101,18 @@ def test_fields_that_are_off_are_none():
     assert reset_after.bias is None and reset_after.recurrent_bias is None
 
 
-@pytest.mark.parametrize(("name", "rows"), [
-    ("lstm", 3), ("coupled_lstm", 2), ("no_forget_lstm", 2), ("no_input_gate_lstm", 2),
-    ("no_output_gate_lstm", 2), ("full_gate_recurrence_lstm", 3), ("lstmp", 3),
-])
+@pytest.mark.parametrize(
+    ("name", "rows"),
+    [
+        ("lstm", 3),
+        ("coupled_lstm", 2),
+        ("no_forget_lstm", 2),
+        ("no_input_gate_lstm", 2),
+        ("no_output_gate_lstm", 2),
+        ("full_gate_recurrence_lstm", 3),
+        ("lstmp", 3),
+    ],
+)
 def test_peepholes_have_a_row_for_each_gate(name, rows):
     assert lj.CELLS[name](H, peepholes="diagonal").init(KEY, D).peephole.shape == (rows, H)
     assert lj.CELLS[name](H, peepholes="full").init(KEY, D).peephole.shape == (rows, H, H)
@@ -114,6 +135,16 @@ def test_update_bias(name):
         params = cell.init(KEY, D)
         for letter in oracle.BLOCKS[name]:
             assert_close(block(name, params, letter), np.full(H, value if letter == "z" else 0.0))
+
+
+def test_input_bias_shuts_the_input_gates_at_first():
+    for value, cell in (0.0, lj.no_forget_lstm(H)), (-3.0, lj.no_forget_lstm(H, input_bias=-3.0)):
+        params = cell.init(KEY, D)
+        for letter in "igo":
+            wanted = np.full(H, value if letter == "i" else 0.0)
+            assert_close(block("no_forget_lstm", params, letter), wanted)
+    params = lj.no_forget_lstm(400, input_bias=lj.chrono(70)).init(KEY, 2)
+    assert_spread(np.exp(-block("no_forget_lstm", params, "i")), 70)
 
 
 def assert_spread(timescales, longest):
@@ -201,11 +232,15 @@ def leaky_cell(size):
 
     def init(key, input_size):
         one, two = jax.random.split(key)
-        return LeakyParams(jax.random.normal(one, (input_size, size)) / 4,
-                           jax.random.normal(two, (size, size)) / 4, jnp.full(size, 0.75))
+        return LeakyParams(
+            jax.random.normal(one, (input_size, size)) / 4,
+            jax.random.normal(two, (size, size)) / 4,
+            jnp.full(size, 0.75),
+        )
 
-    return lj.Cell("leaky", size, init, lambda rows: lj.RNNState(jnp.zeros((rows, size))),
-                   equations)
+    return lj.Cell(
+        "leaky", size, init, lambda rows: lj.RNNState(jnp.zeros((rows, size))), equations
+    )
 
 
 def test_a_cell_of_ones_own_gets_everything():
