@@ -20,6 +20,14 @@ Each note's rate has 11.09 on the test pieces, logistic regression of each note 
 that other programs shared. With 1000 steps in place of 1200 the LSTM has 8.241 on validation: more
 than 1200 may well be better still.
 
+With every training piece moved by up to 5 semitones, drawn anew each time (:transposed), the LSTM
+has 8.888 on the test pieces and 8.704 on validation. That is no surprise: these chorales have all
+been moved into C, and what is learnt of other keys is of no use there.
+
+In sixteenths (:sixteenths), in Bach's own keys, the LSTM has 4.854 on the test pieces, 4.595 on
+validation, after 400 steps that took 300 seconds and were still getting somewhere; each note's rate
+has 11.526 there, and logistic regression 5.400.
+
 What was tried for the LSTM, by validation: before the odds of notes started from their rates,
 dropout 0.5 alone 8.405; recurrent states dropped at 0.3 8.371; frames dropped as well at 0.2 8.561;
 recurrent states dropped at 0.5 and the frame led past the network to the output 8.429. Since then:
@@ -34,10 +42,7 @@ from configs import default
 RECIPES = {
     "quarters": {},
     "transposed": {"task": {"transpose": 5}},
-    "sixteenths": {
-        "task": {"data": "jsb16", "grid": 4},
-        "train": {"steps": 800, "batch_size": 8},
-    },
+    "sixteenths": {"task": {"data": "jsb16", "grid": 4}, "train": {"steps": 400}},
 }
 
 
