@@ -99,7 +99,7 @@ def make_train_step(
 
     One step of one member: g = clip(dL/dp), p' = p + learning_rate * optimizer(g). A step that
     would do harm (`experiments.training.guard`) changes nothing but the count of such steps, and
-    adds nothing to the means.
+    adds nothing to the means. A member that is done stands still while the others go on.
     """
     optimizer = guard.guarded(make_optimizer(config))
 
@@ -120,8 +120,22 @@ def make_train_step(
         )
         return new, {**guard.keep(fine, means, 0.0), SKIPPED: Mean.of(1.0 - fine)}
 
+    def step_or_rest(state: TrainState, batch: Batch) -> tuple[TrainState, Means]:
+        nothing = jax.eval_shape(step, state, batch)[1]
+
+        def rest(state: TrainState, batch: Batch) -> tuple[TrainState, Means]:
+            zeros = jax.tree.map(lambda mean: jnp.zeros(mean.shape, mean.dtype), nothing)
+            return state.replace(step=state.step + 1), zeros
+
+        return jax.lax.cond(state.done, rest, step, state, batch)
+
+    several = len(members(config)) > 1
     layout = shardings(task, config), mesh.replicated(mesh.make_mesh(config))
-    return jax.jit(over_members(step, (0, None)), donate_argnums=0, out_shardings=layout)
+    return jax.jit(
+        over_members(step_or_rest if several else step, (0, None)),
+        donate_argnums=0,
+        out_shardings=layout,
+    )
 
 
 def gradient(task: Task, state: TrainState, batch: Batch) -> tuple[jax.Array, Any, Any, Means]:

@@ -77,6 +77,24 @@ def test_members_train_as_they_would_alone(config):
     assert np.abs(first - last).max() > 1e-3
 
 
+def test_a_member_that_is_done_stands_still(config):
+    config.seeds = 3
+    task = toy_task(config)
+    step, batch = make_train_step(task, config), next(task.train_batches(Part()))
+    state = init_state(task, config)
+    everyone, _ = step(init_state(task, config), batch)
+    before = jax.device_get(state)
+    some, means = step(state.replace(done=jnp.array([False, True, False])), batch)
+    assert some.step.tolist() == [1, 1, 1]
+    assert means["objective"].weight.tolist() == [1, 0, 1]
+    assert means["skipped_steps"].total.tolist() == [0, 0, 0]
+    kept = zip(*map(jax.tree.leaves, (before.params, everyone.params, some.params)), strict=True)
+    for old, trained, got in kept:
+        np.testing.assert_array_equal(got[1], old[1])
+        np.testing.assert_array_equal(got[::2], trained[::2])
+        assert (np.asarray(trained) != old).any()
+
+
 def test_train_step_compiles_once(config):
     task = toy_task(config)
     state, batches = init_state(task, config), task.train_batches(Part())
