@@ -76,8 +76,8 @@ def read_dated(path: Path, field: str, columns: Sequence[str] = (), longest_gap:
     Raises:
         ConfigError: naming the file, the line and what is wrong with it.
     """
+    text = files.read_text(path, field)
     try:
-        text = files.read_text(path, field)
         separator = _separator(text)
         header, rows = _table(text, separator)
         place = _date_column(header, rows[0])

@@ -125,7 +125,7 @@ class Windows:
                 read = f" and config.task.window is {length}" if start < length else ""
                 raise ConfigError(
                     f"config.task.horizon is {horizon}{read}, but the {split} part of"
-                    f" {series.dated.name} has {end - start} rows; make them smaller"
+                    f" {series.dated.name} has {end - start} rows; choose less"
                 )
             self.origins[split] = np.arange(first, last + 1)
 

@@ -156,6 +156,13 @@ def test_what_is_no_series_is_refused(tmp_path, old, new, message):
     assert message in refused(put(tmp_path, SERIES.replace(old, new)))
 
 
+def test_what_cannot_be_read_is_refused_in_one_sentence(tmp_path):
+    message = refused(tmp_path / "absent.csv")
+    assert message.count(FIELD) == 1
+    assert "cannot be read (No such file or directory); give the path of a file" in message
+    assert "is no UTF-8 text (byte 4, line 1, column 5)" in refused(put(tmp_path, b"date\xff,x\n"))
+
+
 def test_irregular_dates_are_refused_by_line(tmp_path):
     rows = [f"{day},1" for day in DAYS]
     rows[20] = "2020-01-21 07:30,1"
