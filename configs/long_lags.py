@@ -1,12 +1,10 @@
-"""Every long-time-lag experiment of Hochreiter & Schmidhuber (1997), and two later ones.
+"""Every experiment of Hochreiter & Schmidhuber (1997) with four cells.
 
     python -m experiments.compare --config=configs/long_lags.py --workdir=runs/long_lags
 
 One table, sequences until success beside those of 1997, and success.png, success against the lag.
 Some of them alone: --config.compare.experiments=adding_4,temporal_order_6a
 """
-
-from typing import Any
 
 from ml_collections import ConfigDict
 
@@ -20,11 +18,6 @@ from configs import (
     two_sequence,
 )
 
-SMALL = {
-    "cell": {"hidden_size": 8},
-    "train": {"steps": 6, "batch_size": 8, "eval_every": 3, "log_every": 3},
-}
-
 
 def get_config() -> ConfigDict:
     config = default.get_config()
@@ -35,30 +28,38 @@ def get_config() -> ConfigDict:
     config.seeds = 3
     config.cell.hidden_size = 16
     config.optimizer.learning_rate = 1e-2
-    config.train.update(steps=3000, batch_size=16, eval_every=100, log_every=50)
-    config.train.checkpoint_every = 1000
+    config.train.update(steps=2000, batch_size=16, eval_every=100, log_every=50)
     experiments = {
-        "reber_1": _task(reber, lags=()),
-        "noise_free_2a": _task(noise_free_lag, variant="a", lags=()),
-        "noise_free_2b_10": _task(noise_free_lag, length=10, lags=()),
-        "noise_free_2b_30": _task(noise_free_lag, length=30, lags=()),
-        "noise_free_2b": _task(noise_free_lag, lags=()),
-        "noise_free_2c": _task(noise_free_lag, variant="c", length=50, lags=()),
-        "two_sequence_3a": _task(two_sequence, lags=(200, 1000)),
-        "two_sequence_3b": _task(two_sequence, variant="b", lags=()),
-        "two_sequence_3c": _task(two_sequence, variant="c", lags=()),
-        "adding_4": _task(adding, lags=(200, 1000)),
-        "multiplication_5": _task(multiplication, lags=()),
-        "temporal_order_6a": _task(temporal_order, lags=(200, 1000)),
-        "temporal_order_6b": _task(temporal_order, relevant=3, lags=()),
+        "reber_1": _experiment(reber.get_config()),
+        "noise_free_2a": _experiment(noise_free_lag.get_config(), 1000, variant="a"),
+        "noise_free_2b_10": _experiment(noise_free_lag.get_config(), 100, length=10),
+        "noise_free_2b_30": _experiment(noise_free_lag.get_config(), 300, length=30),
+        "noise_free_2b": _experiment(noise_free_lag.get_config(), 1000, steps=3000),
+        "noise_free_2c": _experiment(noise_free_lag.get_config(), 500, variant="c", length=50),
+        "two_sequence_3a": _experiment(two_sequence.get_config(), 100, lags=(200, 500, 1000)),
+        "two_sequence_3b": _experiment(two_sequence.get_config(), 100, variant="b"),
+        "two_sequence_3c": _experiment(two_sequence.get_config(), 100, variant="c"),
+        "adding_4": _experiment(adding.get_config(), 100, lags=(200, 500, 1000)),
+        "multiplication_5": _experiment(multiplication.get_config(), 100, steps=5000),
+        "temporal_order_6a": _experiment(temporal_order.get_config(), 100, lags=(200, 500, 1000)),
+        "temporal_order_6b": _experiment(temporal_order.get_config(), 100, relevant=3),
     }
     config.experiments, config.compare.experiments = experiments, tuple(experiments)
-    config.modes.tiny = {"seeds": 2, **SMALL}
-    config.modes.full = {"seeds": 10, "train": {"steps": 20000}}
+    config.modes.tiny = {
+        "cell": {"hidden_size": 8},
+        "train": {"batch_size": 8, "eval_every": 3, "log_every": 3},
+        "experiments": {name: {"train": {"steps": 6}} for name in experiments},
+    }
+    config.modes.full = {
+        "seeds": 10,
+        "experiments": {name: {"train": {"steps": 20_000}} for name in experiments},
+    }
     return config
 
 
-def _task(module: Any, **fields: Any) -> dict[str, Any]:
-    """An experiment: the task of its own config file, with other fields, and chrono for its lag."""
-    task = module.get_config().task.to_dict() | fields
-    return {"task": task, "cell": {"chrono": task["length"]}}
+def _experiment(
+    config: ConfigDict, chrono: int = 0, steps: int = 2000, **fields: object
+) -> dict[str, dict]:
+    """The task of a config with other fields, T_max of chrono initialization, and steps."""
+    task = config.task.to_dict() | {"lags": ()} | fields
+    return {"task": task, "cell": {"chrono": chrono}, "train": {"steps": steps}}

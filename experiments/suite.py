@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +67,7 @@ def rows(found: Results) -> list[list[str]]:
     return table
 
 
-def entry(result: Mapping[str, Any]) -> str:
+def entry(result: dict[str, Any]) -> str:
     """What the table says of one cell on one experiment."""
     members = result["members"]
     if not any("solved_at" in member for member in members):

@@ -94,13 +94,12 @@ def sample(key: jax.Array, size: int, length: int) -> Sequences:
     Returns:
         Inputs [T, B, 7], lengths [B], targets `Targets`.
     """
-    grammar = Automaton(*map(jnp.asarray, embedded()))
-    end = grammar.nodes.shape[0] - 1
+    on, behind = map(jnp.asarray, embedded())
+    end = behind.shape[0] - 1
 
     def follow(node: jax.Array, way: jax.Array) -> tuple[jax.Array, tuple[jax.Array, ...]]:
-        behind = grammar.nodes[node, way]
-        legal = jax.nn.one_hot(grammar.symbols[node], len(SYMBOLS)).max(axis=-2)
-        return behind, (grammar.symbols[node, way], legal, node != end)
+        legal = jax.nn.one_hot(on[node], len(SYMBOLS)).max(axis=-2)
+        return behind[node, way], (on[node, way], legal, node != end)
 
     ways = jax.random.bernoulli(key, 0.5, (length, size)).astype(jnp.int32)
     late = jnp.arange(length)[:, None] >= length - WAY_OUT
