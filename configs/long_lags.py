@@ -28,10 +28,10 @@ def get_config() -> ConfigDict:
     config.seeds = 3
     config.cell.hidden_size = 16
     config.optimizer.learning_rate = 1e-2
-    config.train.update(steps=2000, batch_size=16, eval_every=100, log_every=50)
+    config.train.update(steps=2000, batch_size=16, eval_every=250, log_every=50)
     experiments = {
         "reber_1": _experiment(reber.get_config()),
-        "noise_free_2a": _experiment(noise_free_lag.get_config(), 1000, variant="a"),
+        "noise_free_2a": _experiment(noise_free_lag.get_config(), 1000, steps=1000, variant="a"),
         "noise_free_2b_10": _experiment(noise_free_lag.get_config(), 100, length=10),
         "noise_free_2b_30": _experiment(noise_free_lag.get_config(), 300, length=30),
         "noise_free_2b": _experiment(noise_free_lag.get_config(), 1000, steps=3000),
