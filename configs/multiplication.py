@@ -18,10 +18,10 @@ def get_config() -> ConfigDict:
             "lags": (200, 500),  # minimal lengths that are tested, but never trained on
         }
     )
-    config.cell.hidden_size = 64
-    config.cell.chrono = 110
-    config.optimizer.learning_rate = 3e-3
-    config.train.update(steps=10000, batch_size=64, eval_every=100, log_every=20)
+    config.cell.hidden_size = 16
+    config.cell.chrono = 100
+    config.optimizer.learning_rate = 1e-2
+    config.train.update(steps=5000, batch_size=16, eval_every=100, log_every=50)
     config.modes.tiny = {
         "task": {"length": 22, "lags": (30,)},
         "cell": {"hidden_size": 8},

@@ -20,7 +20,7 @@ def get_config() -> ConfigDict:
         }
     )
     config.cell.hidden_size = 16
-    config.cell.chrono = 110
+    config.cell.chrono = 100
     config.optimizer.learning_rate = 1e-2
     config.train.update(steps=3000, batch_size=16, eval_every=100, log_every=50)
     config.modes.tiny = {
