@@ -106,7 +106,6 @@ def sampled_task(
     least: int,
     metric: str = "right_fraction",
     every_step: bool = False,
-    shortcut: bool = False,
     published: str = "",
     facts: dict[str, Any] | None = None,
 ) -> Task:
@@ -126,7 +125,6 @@ def sampled_task(
         least: the shortest lag that the task can have.
         metric: what to select on; more is better.
         every_step: whether the outputs of every step are read, or of the last valid one.
-        shortcut: whether the outputs of every step also see its input.
         published: how many sequences a published model needed.
         facts: what `results.json` says about the task beside that.
 
@@ -140,9 +138,7 @@ def sampled_task(
             raise ConfigError(f"config.task.{fault} {value}, {name} needs at least {least}")
     example = jax.eval_shape(lambda key: sample(key, 1, lag), jax.random.PRNGKey(0))
     pooling = "steps" if every_step else "last"
-    model = Readout(
-        make_network(config), outputs, pooling, shortcut, dropout=config.model.dropout
-    )
+    model = Readout(make_network(config), outputs, pooling, dropout=config.model.dropout)
     axes = Sequences._make((1, 0, jax.tree.map(lambda _: int(every_step), example.targets)))
 
     def init(key: jax.Array) -> Any:

@@ -19,7 +19,6 @@ class Readout(nn.Module):
         outputs: the width K of the linear layer.
         pooling: what that reads: "steps", each output; "last", the one where each direction ends;
             "mean", their mean over the valid steps.
-        shortcut: whether with "steps" it reads the step's input too.
         bidirectional: whether the first half of an output runs forward, and the second backward.
         dropout: of what the linear layer reads, in training.
     """
@@ -27,7 +26,6 @@ class Readout(nn.Module):
     network: Any
     outputs: int
     pooling: str = "last"
-    shortcut: bool = False
     bidirectional: bool = False
     dropout: float = 0.0
 
@@ -41,8 +39,6 @@ class Readout(nn.Module):
         )
         read = self.pool(ys, lengths)
         read = nn.Dropout(self.dropout)(read, deterministic=deterministic)
-        if self.shortcut:
-            read = jnp.concatenate([read, inputs], axis=-1)
         return nn.Dense(self.outputs)(read)
 
     def pool(self, ys: jax.Array, lengths: jax.Array) -> jax.Array:

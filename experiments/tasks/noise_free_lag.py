@@ -30,8 +30,7 @@ LONGEST_WAIT = 100  # steps before END in 2c: a longer wait, 3 in 100,000, becom
 def noise_free_lag(config: ConfigDict) -> Task:
     """A lag of `config.task.length` steps between x or y and its return, in three variants.
 
-    - a: x or y, the same symbols in the same order, x or y; each next symbol is predicted,
-      from the current one too, past the network, which is free to remember.
+    - a: x or y, the same symbols in the same order, x or y; each next symbol is predicted.
     - b: the symbols between are random, and the last one is predicted.
     - c: beginning, x or y, as many random symbols as the lag has steps, then at each step another
       one or, with probability 1/10, the end, upon which x or y is predicted.
@@ -59,7 +58,6 @@ def noise_free_lag(config: ConfigDict) -> Task:
         source=f"Hochreiter & Schmidhuber 1997, experiment 2{variant}",
         least=2,
         every_step=variant == "a",
-        shortcut=variant == "a",
         published=PUBLISHED.get((variant, length, distractors), ""),
         facts={"distractors": distractors},
     )

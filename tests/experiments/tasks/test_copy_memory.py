@@ -14,7 +14,7 @@ from experiments.tasks.copy_memory import judge, sample
 
 def test_sequences_follow_the_definition():
     inputs, lengths, targets = sample(jax.random.PRNGKey(2), 300, length=6)
-    read, asked = np.argmax(inputs, axis=-1), np.argmax(targets, axis=-1)
+    read, asked = np.asarray(inputs).argmax(axis=-1), np.asarray(targets).argmax(axis=-1)
     assert np.asarray(inputs).sum() == np.asarray(targets).sum() == 26 * 300
     assert (np.asarray(lengths) == 26).all()
     for b in range(300):

@@ -31,13 +31,13 @@ def is_embedded(text):
 
 def strings(length, size=3000, seed=0):
     drawn = sample(jax.random.PRNGKey(seed), size, length)
-    read = np.argmax(drawn.inputs, axis=-1)
-    asked = np.argmax(drawn.targets.following, axis=-1)
+    inputs, legal = np.asarray(drawn.inputs), np.asarray(drawn.targets.legal)
+    read, asked = inputs.argmax(axis=-1), np.asarray(drawn.targets.following).argmax(axis=-1)
     for b, steps in enumerate(np.asarray(drawn.lengths)):
-        assert not np.asarray(drawn.inputs)[steps:, b].any()
+        assert not inputs[steps:, b].any()
         assert read[1:steps, b].tolist() == asked[: steps - 1, b].tolist()
         symbols = [*read[:steps, b], asked[steps - 1, b]]
-        yield "".join(SYMBOLS[s] for s in symbols), np.asarray(drawn.targets.legal)[:steps, b]
+        yield "".join(SYMBOLS[s] for s in symbols), legal[:steps, b]
 
 
 def test_strings_are_of_the_grammar():

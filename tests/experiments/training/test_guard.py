@@ -186,7 +186,7 @@ def test_of_several_learning_rates_one_may_diverge(config, tmp_path):
     config.optimizer.update(name="sgd", learning_rates=(1e30, 0.02), clip_norm=0.0)
     results = fit(toy_task(config), config, tmp_path)
     assert results["learning_rate"] == 0.02
-    assert [m["skipped_steps"] > 10 for m in results["members"]] == [True, False]
+    assert [m["skipped_steps"] for m in results["members"]] == [5, 0]  # until it is evaluated
     config.optimizer.learning_rates = (1e30, 1e31)
     with pytest.raises(Diverged):
         fit(toy_task(config), config, tmp_path / "none left")
