@@ -3,8 +3,8 @@
     python -m experiments.train --config=configs/adding.py --workdir=runs/adding
 
 Solved by their criterion (the latest 2,000 training sequences right within 0.04, mean error below
-0.01) after 106,000 sequences (theirs: 74,000) in two minutes on two cores, 1 of 2,560 test
-sequences wrong (theirs: 1).
+0.01) after 16,667 sequences on average of three seeds (theirs: 74,000) in configs/long_lags.py, in
+less than a minute; 5 of 7,680 answers to test sequences wrong (theirs: 1 of 2,560).
 """
 
 from ml_collections import ConfigDict

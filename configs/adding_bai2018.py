@@ -1,6 +1,13 @@
 """The adding problem as later comparisons have it (Bai et al. 2018), sequences of 600 steps.
 
-python -m experiments.train --config=configs/adding_bai2018.py --workdir=runs/adding_bai2018
+    python -m experiments.train --config=configs/adding_bai2018.py --workdir=runs/adding_bai2018
+
+Solved by an LSTM with chrono initialization, 17,217 parameters: the test sequences have a mean
+squared error of 0.0010, where the LSTM of that paper has 0.164 and its GRU 0.000053, each with
+70,000 parameters; the constant answer 1 has 0.167. At most 20 of the latest 2,000 sequences were
+off by 0.1 or more after 68,512 sequences (seed 0; 22 minutes on one core of an AMD EPYC that four
+other programs shared). It solves its own length alone: of sequences of 300, 1,200 or 5,000 steps
+it gets none right, as it has never seen the end come at another step.
 """
 
 from ml_collections import ConfigDict

@@ -1,6 +1,12 @@
 """The copy memory task (as in Bai et al. 2018), ten symbols over a blank of 1,000 steps.
 
-python -m experiments.train --config=configs/copy_memory.py --workdir=runs/copy_memory
+    python -m experiments.train --config=configs/copy_memory.py --workdir=runs/copy_memory
+
+Not measured at this length yet. Over a blank of 100 steps the LSTM, with
+--config.task.length=100 --config.cell.chrono=150 --config.train.batch_size=32
+--config.optimizer.learning_rate=3e-3, has a cross-entropy of 0.121 after 4,500 steps and is still
+falling (0.173 for whoever remembers nothing), 38 % of the symbols right; with 16 sequences a batch
+and a learning rate of 0.01 it has 0.100 and 50 % after 8,000 steps.
 """
 
 from ml_collections import ConfigDict

@@ -1,6 +1,9 @@
 """The multiplication problem (Hochreiter & Schmidhuber 1997, experiment 5), minimal length 100.
 
-python -m experiments.train --config=configs/multiplication.py --workdir=runs/multiplication
+    python -m experiments.train --config=configs/multiplication.py --workdir=runs/multiplication
+
+Solved in configs/long_lags.py, three seeds, by lstm after 20,885 sequences on average (in 1997:
+482,000), 3.6 % of the test sequences wrong; never by the rnn.
 """
 
 from ml_collections import ConfigDict

@@ -1,6 +1,14 @@
 """Long time lags without noise (Hochreiter & Schmidhuber 1997, experiments 2a, 2b, 2c).
 
-python -m experiments.train --config=configs/noise_free_lag.py --workdir=runs/noise_free_lag
+    python -m experiments.train --config=configs/noise_free_lag.py --workdir=runs/noise_free_lag
+
+What configs/long_lags.py found with three seeds: 2b is solved after 10,416 sequences by gru, 18,240
+by lstm (2 of 3 seeds), 1,728 by the cell of 1997 (1 of 3), and not by the rnn; 2c with a lag of 50
+after 700 to 1,000 by all but the rnn. 2a no cell solved in 16,000 sequences (1997: 5,040): all
+symbols but the last are learnt, that one stays at one half. Tried without success, one seed and up
+to 40,000 sequences each: learning rates of 0.003 and 0.03, RMSprop, momentum, 32 units, T_max of
+10,000, input gate biases of -1 and -6, output gate biases of -2 and -3, squared errors of logistic
+outputs, outputs that see the input too.
 """
 
 from ml_collections import ConfigDict

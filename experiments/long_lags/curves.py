@@ -92,11 +92,11 @@ def _draw(axis: Axes, panel: Panel, cells: list[str]) -> None:
     for index, cell in enumerate(cells):
         lags, values = list(panel[cell]), list(panel[cell].values())
         color, mark = COLORS[index % len(COLORS)], MARKS[index % len(MARKS)]
-        axis.plot(lags, values, color=color, alpha=0.8, linewidth=1.6, label=cell)
-        for lag, value in zip(lags, values, strict=True):
-            filled = panel.trained_at in (None, lag)
-            face = color if filled else "white"
-            axis.plot(lag, value, mark, color=color, markerfacecolor=face, markersize=5, zorder=3)
+        line = {"color": color, "marker": mark, "markersize": 5}
+        axis.plot(lags, values, linewidth=1.6, label=cell, **line)
+        for lag, value in panel[cell].items():
+            if panel.trained_at not in (None, lag):
+                axis.plot(lag, value, markerfacecolor="white", zorder=3, **line)
     axis.set_title(panel.title, fontsize=9, loc="left")
     axis.set_xscale("log")
     ticks = sorted({lag for points in panel.values() for lag in points})
