@@ -5,7 +5,7 @@
 One table, sequences until success beside those of 1997, and success.png, success against the lag.
 The README has the table: the gated cells solve all but 2a, the rnn the grammar and short lags. The
 52 trainings of three seeds took 2,217 seconds, 1,412 of them compiling, on two cores of an AMD EPYC
-that the test suite shared. Some of them alone: --config.compare.experiments=adding_4,temporal_order_6a
+that the test suite shared. Some alone: --config.compare.experiments=adding_4,temporal_order_6a
 """
 
 from ml_collections import ConfigDict
