@@ -73,8 +73,8 @@ class Step(NamedTuple):
             days = known.astype("M8[D]")
             return np.busday_offset(days[0], steps).astype("M8[s]") + (known[0] - days[0])
         month = known.astype("M8[M]")
-        later = month[0] + steps
-        last = (later + 1).astype("M8[D]") - np.timedelta64(1, "D")
+        later = month[0] + steps.astype("m8[M]")
+        last = (later + np.timedelta64(1, "M")).astype("M8[D]") - np.timedelta64(1, "D")
         if _at_month_ends(known):
             return last.astype("M8[s]")
         return later.astype("M8[s]") + (known[0] - month[0])
@@ -203,5 +203,6 @@ def _most_often(distances: np.ndarray) -> int:
 def _at_month_ends(dates: np.ndarray) -> bool:
     """Whether each date is the last day of a month, at midnight."""
     days = dates.astype("M8[D]")
-    following = (days + 1).astype("M8[M]").astype("M8[D]")
-    return bool((days == dates).all() and (following == days + 1).all())
+    following = days + np.timedelta64(1, "D")
+    first = following.astype("M8[M]").astype("M8[D]")
+    return bool((days == dates).all() and (first == following).all())
