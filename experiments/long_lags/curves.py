@@ -92,7 +92,7 @@ def _draw(axis: Axes, panel: Panel, cells: list[str]) -> None:
     for index, cell in enumerate(cells):
         lags, values = list(panel[cell]), list(panel[cell].values())
         color, mark = COLORS[index % len(COLORS)], MARKS[index % len(MARKS)]
-        line = {"color": color, "marker": mark, "markersize": 5}
+        line: dict[str, Any] = {"color": color, "marker": mark, "markersize": 5}
         axis.plot(lags, values, linewidth=1.6, label=cell, **line)
         for lag, value in panel[cell].items():
             if panel.trained_at not in (None, lag):
