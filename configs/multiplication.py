@@ -8,11 +8,11 @@ Solved in configs/long_lags.py, three seeds, by lstm after 20,885 sequences on a
 
 from ml_collections import ConfigDict
 
-from configs import default
+from configs import adding
 
 
 def get_config() -> ConfigDict:
-    config = default.get_config()
+    config = adding.get_config()
     config.task = ConfigDict(
         {
             "name": "multiplication",
@@ -21,14 +21,4 @@ def get_config() -> ConfigDict:
             "lags": (200, 500),  # minimal lengths that are tested, but never trained on
         }
     )
-    config.cell.hidden_size = 16
-    config.cell.chrono = 100
-    config.optimizer.learning_rate = 1e-2
-    config.train.update(steps=5000, batch_size=16, eval_every=100, log_every=50)
-    config.modes.tiny = {
-        "task": {"length": 22, "lags": (30,)},
-        "cell": {"hidden_size": 8},
-        "train": {"steps": 20, "batch_size": 8, "eval_every": 10, "log_every": 5},
-    }
-    config.modes.full = {"train": {"steps": 40000}}
     return config

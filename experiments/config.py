@@ -82,7 +82,7 @@ def override(config: ConfigDict, name: str, overrides: Mapping[str, Any]) -> Con
         overrides: nested fields.
 
     Raises:
-        ConfigError: if there is no such field, or it is of another type.
+        ConfigError: if there is no such field, or what it is to hold cannot be meant.
     """
     own = config.copy_and_resolve_references().lock()
     changes = dict(ConfigDict(overrides).items())
@@ -90,6 +90,7 @@ def override(config: ConfigDict, name: str, overrides: Mapping[str, Any]) -> Con
         with own.unlocked():
             own.task = ConfigDict(changes.pop("task"))
     _update(name, own.update, changes)
+    check(own)
     return own
 
 

@@ -9,7 +9,7 @@ from ml_collections import ConfigDict
 
 from experiments import mesh, signals, tables
 from experiments.compare import check_cells, compare, solved_text
-from experiments.config import check, choose, override
+from experiments.config import choose, override
 from experiments.training.results import mean_text, write_json
 from experiments.training.workdir import open_workdir
 
@@ -49,7 +49,6 @@ def experiment(config: ConfigDict, name: str) -> ConfigDict:
     own = override(config, f"config.experiments.{name}", config.experiments[name])
     with own.unlocked():
         own.experiments, own.compare.experiments = ConfigDict(), ()
-    check(own)
     return own.lock()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -60,6 +60,14 @@ class Buckets:
             for bucket, members in enumerate(self._buckets)
             for start in range(0, len(members), size)
         ]
+
+    @classmethod
+    def of_splits(
+        cls, lengths: Mapping[str, np.ndarray], size: int, count: int, seed: int
+    ) -> dict[str, Buckets]:
+        """The buckets of several splits [N, K] by their names, divided alike."""
+        pool = np.concatenate(list(lengths.values()))
+        return {name: cls(own, size, count, seed, pool) for name, own in lengths.items()}
 
     def __len__(self) -> int:
         return len(self._places)

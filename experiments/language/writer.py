@@ -106,11 +106,7 @@ class Writer:
             for name, examples in self.splits.items()
         }
         task, size = self.config.task, self.config.train.batch_size
-        pool = np.concatenate(list(lengths.values()))
-        return {
-            name: Buckets(own, size, task.buckets, self.config.seed, pool)
-            for name, own in lengths.items()
-        }
+        return Buckets.of_splits(lengths, size, task.buckets, self.config.seed)
 
     def task(self, **fields: Any) -> Task:
         """The task; `fields` are those that the writer does not know."""

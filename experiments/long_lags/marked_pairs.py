@@ -7,7 +7,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from experiments.long_lags.sampled import integers
+from experiments.long_lags.sampled import Sequences, integers
 
 SHORTEST = 22  # a shorter minimal length has no room for two marked pairs
 
@@ -46,7 +46,8 @@ def draw(key: jax.Array, size: int, length: int) -> MarkedPairs:
     return MarkedPairs(uniform[3:], marked, markers, lengths)
 
 
-def inputs(values: jax.Array, markers: jax.Array, lengths: jax.Array) -> jax.Array:
-    """What the network reads: pairs [T, B, 2], zero after each sequence's end."""
+def sequences(pairs: MarkedPairs, values: jax.Array, targets: jax.Array) -> Sequences:
+    """Inputs [T, B, 2] of values [T, B] and markers, zero after each end, with targets [B]."""
     step = jnp.arange(values.shape[0])[:, None]
-    return jnp.stack([values, markers], axis=-1) * (step < lengths)[..., None]
+    inputs = jnp.stack([values, pairs.markers], axis=-1) * (step < pairs.lengths)[..., None]
+    return Sequences(inputs, pairs.lengths, targets[:, None])

@@ -28,11 +28,8 @@ class Batches:
     def __init__(self, config: ConfigDict, pieces: dict[str, Pieces]) -> None:
         self._seed, self._most, self._pieces = config.seed, config.task.transpose, pieces
         lengths = {split: np.array([[len(p)] for p in own]) for split, own in pieces.items()}
-        pool = np.concatenate(list(lengths.values()))
         size, count = config.train.batch_size, config.task.buckets
-        self._buckets = {
-            split: Buckets(own, size, count, config.seed, pool) for split, own in lengths.items()
-        }
+        self._buckets = Buckets.of_splits(lengths, size, count, config.seed)
 
     def train(self, part: Part) -> grain.DatasetIterator:
         """Endless training batches, see `Task.train_batches`."""

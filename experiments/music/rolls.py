@@ -88,11 +88,10 @@ def _fault(piece: np.ndarray, first: np.ndarray) -> str:
 
 def read_json(path: Path) -> dict[str, Pieces]:
     """The pieces of a JSON file as piano rolls of KEYS notes, see `load`."""
+    text = files.read_text(path, FIELD)
     try:
-        content = json.loads(files.read_text(path, FIELD))
+        content = json.loads(text)
     except (ValueError, RecursionError) as error:
-        if isinstance(error, files.ConfigError):
-            raise
         raise files.refusal(path, FIELD, f"is no JSON ({error}); export it anew") from error
     if not isinstance(content, dict):
         raise files.refusal(path, FIELD, f"must be an object of {', '.join(SPLITS)}")

@@ -71,11 +71,7 @@ class Batches:
     def _buckets(self) -> dict[str, Buckets]:
         lengths = {name: split.lengths() for name, split in self._splits.items()}
         size, count = self._config.train.batch_size, self._config.task.get("buckets", 1)
-        pool = np.concatenate(list(lengths.values()))
-        return {
-            name: Buckets(own, size, count, self._config.seed, pool)
-            for name, own in lengths.items()
-        }
+        return Buckets.of_splits(lengths, size, count, self._config.seed)
 
     def train(self, part: Part) -> grain.DatasetIterator:
         """Endless training batches, see `Task.train_batches`."""

@@ -52,5 +52,4 @@ def sample(key: jax.Array, size: int, length: int) -> Sequences:
     pairs = marked_pairs.draw(key, size, length)
     values = 2 * pairs.values - 1
     targets = 0.5 + jnp.sum(values * pairs.marked, axis=0) / 4
-    inputs = marked_pairs.inputs(values, pairs.markers, pairs.lengths)
-    return Sequences(inputs, pairs.lengths, targets[:, None])
+    return marked_pairs.sequences(pairs, values, targets)

@@ -51,5 +51,4 @@ def sample(key: jax.Array, size: int, length: int) -> Sequences:
     """
     pairs = marked_pairs.draw(key, size, length)
     targets = jnp.where(pairs.marked, pairs.values, 1.0).prod(axis=0)
-    inputs = marked_pairs.inputs(pairs.values, pairs.markers, pairs.lengths)
-    return Sequences(inputs, pairs.lengths, targets[:, None])
+    return marked_pairs.sequences(pairs, pairs.values, targets)
