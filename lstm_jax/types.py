@@ -9,7 +9,7 @@ Axes, as they appear in shapes throughout:
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -69,6 +69,19 @@ def unchanged(params: Params, key: PRNGKey | None, state: State) -> Params:
     return params
 
 
+class Recipe(NamedTuple):
+    """Which constructor of the library made a cell, and from what.
+
+    constructor: its name, "lstm" or "zoneout".
+    first: its first argument, the hidden size or the cell that noise is added to.
+    options: its other arguments, defaults filled in.
+    """
+
+    constructor: str
+    first: Any
+    options: Mapping[str, Any]
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class Cell:
     """A recurrent cell: its equations and what they need, as pure functions.
@@ -93,6 +106,8 @@ class Cell:
       product: what stands for `@`, here and in the default `inputs`: of an operand [B, ...] or
         [T, B, ...] with a kernel.
       hidden_size: H, where it is not the output's width.
+      recipe: how a constructor of the library made it, which is how files and converters know it;
+        None for a cell of your own.
 
     Example:
       class LeakyParams(NamedTuple):
@@ -123,6 +138,7 @@ class Cell:
     prepare: Callable[[Params, PRNGKey | None, State], Params] = unchanged
     product: Callable[[Array, Array], Array] = matmul
     hidden_size: int = 0
+    recipe: Recipe | None = None
 
     def __post_init__(self) -> None:
         if self.identity is None:

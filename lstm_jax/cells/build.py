@@ -20,7 +20,7 @@ from lstm_jax.cells.initializers import (
     chrono,
     gate_biases,
 )
-from lstm_jax.types import Cell, Params, State, matmul
+from lstm_jax.types import Cell, Params, Recipe, State, matmul
 
 Peepholes = Literal[False, "diagonal", "full"]
 
@@ -234,4 +234,5 @@ def build(
         dtype=dtype,
         inputs=inputs,
         product=product,
+        recipe=Recipe(name, hidden_size, options),
     )

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from chex import Array, PRNGKey
 
-from lstm_jax.types import Affine, Cell, Gates, Params, State
+from lstm_jax.types import Affine, Cell, Gates, Params, Recipe, State
 
 
 def drop(key: PRNGKey | None, v: Array, rate: float) -> Array:
@@ -68,6 +68,7 @@ def drop_connect(cell: Cell, rate: float) -> Cell:
         cell,
         name=f"drop_connect({cell.name})",
         identity=("drop_connect", cell, rate),
+        recipe=Recipe("drop_connect", cell, {"rate": rate}),
         prepare=prepare,
     )
 
@@ -129,6 +130,7 @@ def variational_dropout(cell: Cell, *, inputs: float = 0.0, recurrent: float = 0
         cell,
         name=f"variational_dropout({cell.name})",
         identity=("variational_dropout", cell, inputs, recurrent),
+        recipe=Recipe("variational_dropout", cell, {"inputs": inputs, "recurrent": recurrent}),
         prepare=prepare,
         inputs=masked_inputs,
         equations=equations,
@@ -204,6 +206,7 @@ def zoneout(cell: Cell, rate: float | Mapping[str, float]) -> Cell:
         cell,
         name=f"zoneout({cell.name})",
         identity=("zoneout", cell, tuple(sorted(rates.items()))),
+        recipe=Recipe("zoneout", cell, {"rate": rates}),
         inputs=inputs,
         equations=equations,
     )
