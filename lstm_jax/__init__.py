@@ -8,7 +8,7 @@
     state, ys = lj.unroll(cell, params, jnp.ones((50, 8, 32)))
 
 Equations are in `lstm_jax.cells`, the recurrence in `lstm_jax.recurrence`, Flax modules in
-`lstm_jax.nnx` and `lstm_jax.linen`.
+`lstm_jax.nnx` and `lstm_jax.linen`, weights of other libraries in `lstm_jax.interop`.
 """
 
 from importlib import metadata
@@ -37,6 +37,7 @@ from lstm_jax.cells.initializers import chrono
 from lstm_jax.cells.noise import drop_connect, variational_dropout, zoneout
 from lstm_jax.recurrence.bidirectional import bidirectional
 from lstm_jax.recurrence.stack import stack
+from lstm_jax.recurrence.stream import stream
 from lstm_jax.recurrence.unroll import gates, unroll
 from lstm_jax.types import Cell, LSTMState, RNNState
 
@@ -72,6 +73,7 @@ __all__ = [
     "peephole_lstm",
     "rnn",
     "stack",
+    "stream",
     "unroll",
     "variational_dropout",
     "zoneout",

@@ -94,6 +94,7 @@ DEFAULTS: dict[str, Any] = {
     "update_bias": 0.0,
     "input_bias": 0.0,
 }
+DTYPES = ("dtype", "param_dtype")
 BIASES = ("forget_bias", "update_bias", "input_bias")  # a cell has one of them or none
 
 
@@ -119,6 +120,9 @@ def resolve(name: str, hidden_size: int, kind: type, options: Mapping[str, Any])
             raise TypeError(f"{name}: unknown option {option!r}{hint}")
     resolved = {k: v for k, v in DEFAULTS.items() if k in known} | dict(options)
     check_values(name, resolved)
+    for field in DTYPES:
+        if resolved[field] is not None:
+            resolved[field] = jnp.dtype(resolved[field])
     return resolved
 
 
@@ -150,7 +154,7 @@ def check_values(name: str, options: Mapping[str, Any]) -> None:
     clip = options.get("cell_clip")
     if clip is not None and not clip > 0:
         raise ValueError(f"{name}: cell_clip is {clip}; give a positive bound or None")
-    for field in ("dtype", "param_dtype"):
+    for field in DTYPES:
         value = options.get(field)
         if value is not None and not jnp.issubdtype(jnp.dtype(value), jnp.floating):
             raise TypeError(f"{name}: {field} is {value!r}; give a floating-point dtype")

@@ -83,7 +83,8 @@ def chunk_length(cell: Cell, params: Params, xs: Array) -> int | None:
     than its arithmetic, `CACHE_BYTES` of it; a divisor of T if one is near.
     """
     steps, batch = xs.shape[:2]
-    if jax.default_backend() != "cpu" or not steps * batch:
+    symbolic = not isinstance(steps * batch, int)  # under jax.export
+    if symbolic or jax.default_backend() != "cpu" or not steps * batch:
         return None
     part = jax.eval_shape(lambda: cell.inputs(params, xs[:1], None))  # type: ignore[misc]
     step_bytes = sum(v.size * v.dtype.itemsize for v in jax.tree.leaves(part))
