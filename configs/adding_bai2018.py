@@ -21,6 +21,7 @@ def get_config() -> ConfigDict:
         {
             "name": "adding_bai2018",
             "length": 600,  # T
+            "shorter": (),  # further lengths that training takes turns with
             "lags": (1200, 5000),  # that are tested, but never trained on
         }
     )

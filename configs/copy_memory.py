@@ -20,17 +20,18 @@ def get_config() -> ConfigDict:
         {
             "name": "copy_memory",
             "length": 1000,  # T
-            "lags": (2000,),  # that are tested, but never trained on
+            "shorter": (1, 3, 10, 30, 100, 300),  # further lags that training takes turns with
+            "lags": (2000, 5000),  # that are tested, but never trained on
         }
     )
-    config.cell.hidden_size = 64
+    config.cell.hidden_size = 128
     config.cell.chrono = 1500
-    config.optimizer.learning_rate = 1e-3
-    config.train.update(steps=20000, batch_size=16, eval_every=250, log_every=50)
+    config.optimizer.learning_rate = 3e-3
+    config.train.update(steps=20000, batch_size=32, eval_every=1000, log_every=50)
     config.modes.tiny = {
-        "task": {"length": 5, "lags": (9,)},
+        "task": {"length": 5, "shorter": (3,), "lags": (9,)},
         "cell": {"hidden_size": 8},
         "train": {"steps": 20, "batch_size": 8, "eval_every": 10, "log_every": 5},
     }
-    config.modes.full = {"cell": {"hidden_size": 128}, "train": {"batch_size": 32}}
+    config.modes.full = {"seeds": 5}
     return config

@@ -131,9 +131,10 @@ LONG_LAG = {  # those of the tasks whose sequences are drawn on the device
     "task.length": SIZE,
     "task.lags": several(SIZE, "sizes"),
 }
+TURNS = {**LONG_LAG, "task.shorter": several(SIZE, "sizes")}  # and in turn at several lags
 TASK_FIELDS = {  # those of each task, which may have closer bounds of its own
     "adding": LONG_LAG,
-    "adding_bai2018": LONG_LAG,
+    "adding_bai2018": TURNS,
     "captioning": {
         "task.data": TEXT,
         "task.path": either(None, TEXT),
@@ -177,7 +178,7 @@ TASK_FIELDS = {  # those of each task, which may have closer bounds of its own
         "task.independent": SWITCH,
         "task.normalisation": TEXT,
     },
-    "copy_memory": LONG_LAG,
+    "copy_memory": TURNS,
     "handwriting": {
         "task.goal": TEXT,
         "task.data": TEXT,

@@ -7,7 +7,7 @@ before, and further test sets at lags that the model never trained on.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -106,6 +106,7 @@ def sampled_task(
     least: int,
     metric: str = "right_fraction",
     every_step: bool = False,
+    shorter: Sequence[int] = (),
     published: str = "",
     facts: dict[str, Any] | None = None,
 ) -> Task:
@@ -125,6 +126,8 @@ def sampled_task(
         least: the shortest lag that the task can have.
         metric: what to select on; more is better.
         every_step: whether the outputs of every step are read, or of the last valid one.
+        shorter: further lags that training takes turns with, a batch of each; the criterion counts
+            the sequences of all.
         published: how many sequences a published model needed.
         facts: what `results.json` says about the task beside that.
 
@@ -132,7 +135,9 @@ def sampled_task(
         ConfigError: if a lag is too short.
     """
     lag, lags = config.task.length, config.task.lags
-    for fault, value in [("length is", lag), *[("lags has", other) for other in lags]]:
+    named = [("length is", lag)]
+    named += [("lags has", other) for other in lags] + [("shorter has", other) for other in shorter]
+    for fault, value in named:
         if value < least:
             name = config.task.name
             raise ConfigError(f"config.task.{fault} {value}, {name} needs at least {least}")
@@ -157,12 +162,16 @@ def sampled_task(
             **verdict.extras,
         }
 
+    def train_at(lag: int, params: Any, key: jax.Array) -> dict:
+        own, dropout = jax.random.split(key)
+        return verdict_on(params, sample(own, config.train.batch_size, lag), dropout)
+
     def loss(params: Any, carry: Record, batch: jax.Array, key: jax.Array | None) -> Any:
         if key is None:  # evaluation draws by the batch's number, always the same
             values = verdict_on(params, sample(_fixed(batch), EVALUATION_BATCH, lag), None)
         else:
-            own, dropout = jax.random.split(key)
-            values = verdict_on(params, sample(own, config.train.batch_size, lag), dropout)
+            turns = [partial(train_at, own) for own in (*shorter, lag)]
+            values = jax.lax.switch(batch % len(turns), turns, params, key)
         record = add(carry, values["right_fraction"], values["error"], criterion)
         return values["loss"].mean(), (record, {k: Mean.of(v) for k, v in values.items()})
 

@@ -26,6 +26,7 @@ def adding_bai2018(config: ConfigDict) -> Task:
         sample,
         judges.squared,
         Criterion(tolerance=0.1, wrong=20),
+        shorter=config.task.shorter,
         outputs=1,
         source="Bai, Kolter & Koltun 2018, arXiv:1803.01271, section 4",
         least=2,

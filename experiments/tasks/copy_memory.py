@@ -32,6 +32,7 @@ def copy_memory(config: ConfigDict) -> Task:
         sample,
         judge,
         Criterion(tolerance=0.5),
+        shorter=config.task.shorter,
         outputs=10,
         source="Bai, Kolter & Koltun 2018, arXiv:1803.01271, section 4",
         least=1,
