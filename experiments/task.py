@@ -13,6 +13,7 @@ from ml_collections import ConfigDict
 
 from experiments.config import to_json
 from experiments.mesh import Part
+from experiments.serving.model import Served
 
 Params = Any  # a pytree of arrays, as flax.linen's `init` returns it
 Carry = Any  # a pytree of arrays, () where batches are independent
@@ -89,6 +90,8 @@ class Task(NamedTuple):
             None where they speak for themselves.
         solved_at: `carry -> number of sequences seen when the success criterion first held`, 0
             while it does not; None where the task has no such criterion. A solved run stops.
+        serve: `params -> Served`, the model as it leaves the lab; None where it is more than
+            inputs, a recurrent network and a linear layer.
     """
 
     model: nn.Module
@@ -109,6 +112,7 @@ class Task(NamedTuple):
     baselines: Callable[[], dict[str, dict[str, float]]] | None = None
     verdict: Callable[[dict[str, float], dict[str, dict[str, float]]], str] | None = None
     solved_at: Callable[[Carry], jax.Array] | None = None
+    serve: Callable[[Params], Served] | None = None
 
 
 def identity(task: Task, config: ConfigDict) -> dict[str, Any]:

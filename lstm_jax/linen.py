@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from chex import Array, PRNGKey
 from flax import linen as nn
+from flax.traverse_util import flatten_dict
 
 from lstm_jax.recurrence.unroll import Network, unroll
 from lstm_jax.trees import from_dict, to_dict
@@ -111,9 +113,29 @@ class RNNCell(nn.RNNCellBase):
 
 
 def declare(module: nn.Module, network: Network, input_size: int) -> Any:
-    """Declares the network's parameters on the module, and returns them in the core's form."""
-    tree = module.param("network", lambda key: to_dict(network, network.init(key, input_size)))
+    """Declares the network's parameters on the module, and returns them in the core's form.
+
+    Those that are there already may be of other types than arrays, such as quantized kernels.
+    """
+    if not module.has_variable("params", "network"):
+        tree = module.param("network", lambda key: to_dict(network, network.init(key, input_size)))
+        return from_dict(network, tree)
+    tree = module.get_variable("params", "network")
+    shapes = jax.eval_shape(lambda: network.init(jax.random.key(0), input_size))
+    check_shapes(tree, to_dict(network, shapes))
     return from_dict(network, tree)
+
+
+def check_shapes(tree: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+    """Raises `ValueError` naming each array of a nested dict whose shape is not the wanted one."""
+    given, shapes = flatten_dict(dict(tree), sep="."), flatten_dict(dict(wanted), sep=".")
+    faults = [
+        f"{name} has shape {list(v.shape)}, {list(shapes[name].shape)} is wanted"
+        for name, v in given.items()
+        if name in shapes and v.shape != shapes[name].shape
+    ]
+    if faults:
+        raise ValueError(f"the parameters do not fit the network; {'; '.join(faults)}")
 
 
 def swap(v: Array | None) -> Array | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -41,7 +42,7 @@ def to_dict(network: Network, params: Params) -> dict[str, Any]:
     return {name: to_dict(layer, p) for (name, layer), p in parts}
 
 
-def from_dict(network: Network, tree: dict[str, Any]) -> Params:
+def from_dict(network: Network, tree: Mapping[str, Any]) -> Params:
     """The inverse of `to_dict`.
 
     Raises:

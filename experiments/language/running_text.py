@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,8 +19,10 @@ from experiments.language import decoding
 from experiments.language.samples import warn_of_unknown, write_samples
 from experiments.language.softmax import LogLinear
 from experiments.language.vocabulary import Vocabulary
+from experiments.serving.model import Inputs, Served
 from experiments.task import apply
 from lstm_jax.linen import Recurrent
+from lstm_jax.trees import from_dict
 
 TEMPERATURES = (0.5, 0.8, 1.0)
 PARAGRAPH_END = re.compile(r"\n\s*\n")
@@ -108,6 +111,20 @@ class LanguageModel(nn.Module):
         output = Output(features.shape[-1], self.symbols, name="Dense_0")
         kernel, bias = output(embed.embedding.T if self.tied else None)
         return state, Reading(outputs, dropped, LogLinear(features, kernel, bias))
+
+    def served(self, params: Any, names: Sequence[str] = ()) -> Served:
+        """The model with its parameters, as it serves: logits of the next symbol."""
+        own = params["params"]
+        network = from_dict(self.network, own["Recurrent_0"]["network"])
+        table = own["Embed_0"]["embedding"] if self.embedding else None
+        size = self.embedding or self.symbols
+        inputs = Inputs(size, self.symbols, table, math.sqrt(size), names=tuple(names))
+        kernel = table.T if self.tied else own["Dense_0"]["kernel"]
+        if "projection" in own:
+            kernel = own["projection"]["kernel"] @ kernel
+        return Served(
+            inputs, self.network, network, kernel, own["Dense_0"]["bias"], names=tuple(names)
+        )
 
 
 @partial(jax.jit, static_argnames=("model", "length", "top_k", "top_p"))

@@ -209,6 +209,7 @@ def sampled_task(
         },
         score=score,
         solved_at=lambda carry: carry.solved_at,
+        serve=model.served,
     )
 
 

@@ -10,8 +10,10 @@ import numpy as np
 import optax
 from flax import linen as nn
 
+from experiments.serving.model import Inputs, Served
 from experiments.task import Mean, apply
 from lstm_jax.linen import Recurrent
+from lstm_jax.trees import from_dict
 
 
 class Chords(NamedTuple):
@@ -50,6 +52,14 @@ class MusicModel(nn.Module):
         ys = nn.Dropout(self.dropout)(ys, deterministic=deterministic)
         bias = jnp.asarray(self.log_odds, jnp.float32)
         return state, nn.Dense(len(self.log_odds), bias_init=lambda *_: bias)(ys)
+
+    def served(self, params: Any) -> Served:
+        """The model with its parameters, as it serves: the log-odds of the next frame's notes."""
+        own = params["params"]
+        network = from_dict(self.network, own["Recurrent_0"]["network"])
+        readout = own["Dense_0"]
+        inputs = Inputs(len(self.log_odds))
+        return Served(inputs, self.network, network, readout["kernel"], readout["bias"])
 
 
 def loss(

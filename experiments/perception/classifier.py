@@ -18,7 +18,6 @@ from experiments.perception.readout import Readout
 from experiments.task import Mean, Task, apply
 
 POOLINGS = ("last", "mean")
-Prepare = Callable[[jax.Array], jax.Array]
 Predict = Callable[[Any, Arrays], np.ndarray]
 
 
@@ -28,7 +27,7 @@ def classifier(
     classes: Sequence[str],
     *,
     augment: Augment | None = None,
-    prepare: Prepare = lambda inputs: inputs,
+    moments: tuple[float, float] = (0.0, 1.0),
     baselines: Callable[[], Mapping[str, np.ndarray]] | None = None,
     sample: Callable[..., None] | None = None,
     facts: Mapping[str, Any] | None = None,
@@ -44,7 +43,7 @@ def classifier(
         splits: "train", "valid" and "test".
         classes: their names.
         augment: what makes a training input another one each time.
-        prepare: what the model does to the inputs [T, B, D] of a batch first, on the device.
+        moments: the mean and the deviation that the model standardizes inputs by.
         baselines: the classes [N] that simpler models find for the test split, by their names.
         sample: see `Task`; it is called as `sample(predict, params, key, directory, ...)` with
             `predict(params, inputs) -> probabilities [N, K]`.
@@ -60,39 +59,39 @@ def classifier(
         choose("task.pooling", task.pooling, POOLINGS),
         task.bidirectional,
         config.model.dropout,
+        *moments,
     )
     batches = Batches(config, splits, augment)
-    example = jax.eval_shape(prepare, splits["train"].inputs[0][:1, None])
+    features = splits["train"].inputs[0].shape[1]
 
     return Task(
         model=model,
-        init=lambda key: model.init(key, jnp.zeros(example.shape), jnp.ones(1, jnp.int32)),
+        init=lambda key: model.init(key, jnp.zeros((1, 1, features)), jnp.ones(1, jnp.int32)),
         initial_carry=tuple,
-        loss=partial(_loss, model, prepare),
+        loss=partial(_loss, model),
         train_batches=batches.train,
         eval_batches=batches.evaluation,
         metric="loss",
         higher_is_better=False,
         summarize=dict,
-        sample=sample and partial(sample, partial(_predict, model, prepare)),
+        sample=sample and partial(sample, partial(_predict, model)),
         facts={**(facts or {}), "classes": len(classes), **batches.facts()},
         batch_axes=AXES,
         headline="accuracy",
         baselines=baselines and partial(_accuracies, baselines, splits["test"]),
+        serve=partial(model.served, names=classes),
     )
 
 
 def _loss(
     model: Readout,
-    prepare: Prepare,
     params: Any,
     carry: tuple,
     batch: Batch,
     key: jax.Array | None,
 ) -> tuple[jax.Array, tuple[tuple, dict[str, Mean]]]:
     """The mean of -log p(class) over the sequences of a batch; `accuracy` is among the means."""
-    inputs = prepare(jnp.asarray(batch.inputs))
-    logits = apply(model, params, inputs, batch.lengths, key=key)
+    logits = apply(model, params, jnp.asarray(batch.inputs), batch.lengths, key=key)
     classes = jnp.asarray(batch.labels)[:, 0]
     nats = optax.softmax_cross_entropy_with_integer_labels(logits, classes)
     right = jnp.argmax(logits, axis=-1) == classes
@@ -101,19 +100,17 @@ def _loss(
     return means["loss"].total / jnp.maximum(means["loss"].weight, 1.0), (carry, means)
 
 
-@partial(jax.jit, static_argnums=(0, 1))
+@partial(jax.jit, static_argnums=0)
 def _probabilities(
-    model: Readout, prepare: Prepare, params: Any, inputs: jax.Array, lengths: jax.Array
+    model: Readout, params: Any, inputs: jax.Array, lengths: jax.Array
 ) -> jax.Array:
-    return jax.nn.softmax(apply(model, params, prepare(inputs), lengths))
+    return jax.nn.softmax(apply(model, params, inputs, lengths))
 
 
-def _predict(
-    model: Readout, prepare: Prepare, params: Any, inputs: Arrays, size: int = 100
-) -> np.ndarray:
+def _predict(model: Readout, params: Any, inputs: Arrays, size: int = 100) -> np.ndarray:
     """The probability of each class for each of some inputs [N, K], `size` of them at a time."""
     found = [
-        np.asarray(_probabilities(model, prepare, params, padded, lengths))
+        np.asarray(_probabilities(model, params, padded, lengths))
         for padded, lengths in groups(inputs, size)
     ]
     return np.concatenate(found)[: len(inputs)]

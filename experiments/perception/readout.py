@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from experiments.serving.model import Inputs, Served, pool
 from lstm_jax.linen import Recurrent
+from lstm_jax.recurrence.checks import lowest
+from lstm_jax.trees import from_dict
 
 
 class Readout(nn.Module):
@@ -17,10 +21,11 @@ class Readout(nn.Module):
     Attributes:
         network: a cell, a stack or a bidirectional network.
         outputs: the width K of the linear layer.
-        pooling: what that reads: "steps", each output; "last", the one where each direction ends;
-            "mean", their mean over the valid steps.
+        pooling: what that reads, see `pool`.
         bidirectional: whether the first half of an output runs forward, and the second backward.
         dropout: of what the linear layer reads, in training.
+        mean: what is subtracted from the inputs, whatever their dtype.
+        deviation: what they are then divided by.
     """
 
     network: Any
@@ -28,27 +33,34 @@ class Readout(nn.Module):
     pooling: str = "last"
     bidirectional: bool = False
     dropout: float = 0.0
+    mean: float = 0.0
+    deviation: float = 1.0
 
     @nn.compact
     def __call__(
         self, inputs: jax.Array, lengths: jax.Array, deterministic: bool = True
     ) -> jax.Array:
         """Maps inputs [T, B, D] with lengths [B] to [B, K], or with "steps" to [T, B, K]."""
+        standardized = (inputs.astype(jnp.float32) - self.mean) / self.deviation
         _, ys = Recurrent(self.network, time_major=True)(
-            inputs, lengths=lengths, deterministic=deterministic
+            standardized, lengths=lengths, deterministic=deterministic
         )
-        read = self.pool(ys, lengths)
+        read = pool(ys, lengths, self.pooling, self.bidirectional)
         read = nn.Dropout(self.dropout)(read, deterministic=deterministic)
         return nn.Dense(self.outputs)(read)
 
-    def pool(self, ys: jax.Array, lengths: jax.Array) -> jax.Array:
-        """What is read of the outputs ys [T, B, H] of sequences, which are 0 in their padding."""
-        if self.pooling == "steps":
-            return ys
-        if self.pooling == "mean":
-            return ys.sum(axis=0) / jnp.maximum(lengths, 1)[:, None]
-        last = ys[jnp.maximum(lengths - 1, 0), jnp.arange(lengths.shape[0])]
-        if not self.bidirectional:
-            return last
-        half = ys.shape[-1] // 2
-        return jnp.concatenate([last[:, :half], ys[0, :, half:]], axis=-1)
+    def served(self, params: Any, names: Sequence[str] = ()) -> Served:
+        """The model with its parameters, as it serves; `names` are those of the K outputs."""
+        own = params["params"]
+        network = from_dict(self.network, own["Recurrent_0"]["network"])
+        size = lowest(network).kernel.shape[-2]
+        return Served(
+            Inputs(size, scale=1 / self.deviation, shift=-self.mean / self.deviation),
+            self.network,
+            network,
+            own["Dense_0"]["kernel"],
+            own["Dense_0"]["bias"],
+            self.pooling,
+            self.bidirectional,
+            tuple(names),
+        )

@@ -87,6 +87,7 @@ def transcriber(
         headline="label_error_rate",
         score=lambda params, split: _error_rates(read(params, splits[split].inputs), splits[split]),
         baselines=baselines,
+        serve=partial(model.served, names=("<blank>", *symbols)),
     )
 
 

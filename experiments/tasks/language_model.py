@@ -79,6 +79,7 @@ def language_model(config: ConfigDict) -> Task:
         unit="characters",
         score=partial(last_tenth, read, fresh, in_order, symbols) if corpus.contiguous else None,
         baselines=partial(baselines, known, counts, symbols),
+        serve=partial(model.served, names=known.tokens(range(known.size))),
     )
 
 

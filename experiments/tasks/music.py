@@ -58,6 +58,7 @@ def music(config: ConfigDict) -> Task:
         batch_axes=AXES,
         unit="frames",
         baselines=partial(baselines, music.pieces),
+        serve=model.served,
     )
 
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
@@ -50,7 +49,7 @@ def pixels(config: ConfigDict) -> Task:
         config,
         {name: in_sequence(split, order) for name, split in pictures.items()},
         [str(digit) for digit in range(10)],
-        prepare=partial(_standardize, train.mean(), train.std()),
+        moments=(float(train.mean()), float(train.std())),
         baselines=partial(baselines, pictures),
         sample=partial(sample, pictures["test"], order),
     )
@@ -95,11 +94,6 @@ def in_sequence(pictures: Pictures, order: str) -> Split:
     if order == "permuted":
         flat = flat[:, np.random.default_rng(PERMUTATION).permutation(height * width)]
     return Split(flat, labels)
-
-
-def _standardize(mean: float, deviation: float, inputs: jax.Array) -> jax.Array:
-    """(x - mean) / deviation of brightness x [T, B, D], both of all training pixels."""
-    return (inputs.astype(jnp.float32) - mean) / deviation
 
 
 def baselines(pictures: Mapping[str, Pictures]) -> dict[str, np.ndarray]:

@@ -20,6 +20,7 @@ from flax import traverse_util
 
 import lstm_jax as lj
 from lstm_jax.interop.describe import describe, rebuild
+from lstm_jax.interop.quantization import MODES, Int8Kernel, quantize
 from lstm_jax.recurrence.unroll import Network
 from lstm_jax.trees import children, from_dict, to_dict
 from lstm_jax.types import Cell, Params
@@ -52,7 +53,10 @@ def save(path: str | os.PathLike, network: Network, params: Params) -> None:
     metadata = {"format": FORMAT, "version": lj.__version__}
     if all(cell.recipe is not None for cell in cells(network)):
         metadata["network"] = json.dumps(describe(network))
-    write(path, to_dict(network, params), metadata)
+    kinds = {kernel.dynamic for kernel in int8_kernels(params)}
+    if kinds:
+        metadata["quantized"] = MODES[kinds.pop()]
+    write(path, expand(to_dict(network, params)), metadata)
 
 
 def load(path: str | os.PathLike, network: Network | None = None) -> tuple[Network, Params]:
@@ -80,10 +84,15 @@ def load(path: str | os.PathLike, network: Network | None = None) -> tuple[Netwo
         if "network" not in contents.metadata:
             raise ValueError(f"{path} does not say what its model is; give load the network")
         network = rebuild(json.loads(contents.metadata["network"]))
-    inputs = _input_size(contents.tensors)
-    shapes = jax.eval_shape(lambda: network.init(jax.random.key(0), inputs))
-    tree = take(path, contents.tensors, to_dict(network, shapes))
-    return network, from_dict(network, tree)
+    inputs, mode = _input_size(contents.tensors), contents.metadata.get("quantized")
+
+    def init() -> Params:
+        params = network.init(jax.random.key(0), inputs)
+        return quantize(network, params, mode) if mode else params
+
+    like = to_dict(network, jax.eval_shape(init))
+    tree = take(path, contents.tensors, expand(like))
+    return network, from_dict(network, collapse(tree, mode))
 
 
 def write(
@@ -165,6 +174,32 @@ def take(
     return traverse_util.unflatten_dict({n: tensors[n] for n in wanted}, sep=".")
 
 
+def expand(tree: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested dicts in which each quantized kernel is a dict of its values and its scale."""
+    return {
+        name: expand(v) if isinstance(v, Mapping)
+        else {"values": v.values, "scale": v.scale} if isinstance(v, Int8Kernel)
+        else v
+        for name, v in tree.items()
+    }  # fmt: skip
+
+
+def collapse(tree: Mapping[str, Any], mode: str | None) -> dict[str, Any]:
+    """The inverse of `expand`."""
+    return {
+        name: v if not isinstance(v, Mapping)
+        else Int8Kernel(v["values"], v["scale"], mode == "dynamic") if "values" in v
+        else collapse(v, mode)
+        for name, v in tree.items()
+    }  # fmt: skip
+
+
+def int8_kernels(params: Params) -> list[Int8Kernel]:
+    """The quantized kernels among parameters."""
+    leaves = jax.tree.leaves(params, is_leaf=lambda v: isinstance(v, Int8Kernel))
+    return [leaf for leaf in leaves if isinstance(leaf, Int8Kernel)]
+
+
 def cells(network: Network) -> list[Cell]:
     """The cells of a network, from the input up."""
     if isinstance(network, Cell):
@@ -179,6 +214,6 @@ def _listed(fault: str, names: Iterable[str]) -> list[str]:
 
 def _input_size(tensors: Mapping[str, Array]) -> int:
     """D: the rows of the first layer's kernel."""
-    kernels = [n for n in sorted(tensors) if n.split(".")[-1] == "kernel"]
+    kernels = [n for n in sorted(tensors) if n.removesuffix(".values").split(".")[-1] == "kernel"]
     sizes = [np.shape(tensors[n])[-2] for n in kernels if np.ndim(tensors[n]) >= 2]
     return sizes[0] if sizes else 1

@@ -113,20 +113,33 @@ def quantize(network: Network, params: Params, mode: str = "weights") -> Params:
     Source: Jacob et al. 2018, arXiv:1712.05877, equation 1 with zero-point 0; rounding operands at
     run time as Vanhoucke et al. 2011, "Improving the speed of neural networks on CPUs", have it.
     """
+    return from_dict(network, quantize_dict(to_dict(network, params), mode))
+
+
+def quantize_dict(tree: Mapping[str, Any], mode: str = "weights") -> dict[str, Any]:
+    """`quantize` of parameters as nested dicts, the form in which Flax keeps them.
+
+    Args:
+      tree: as `lstm_jax.trees.to_dict` returns it; under "network" in the variables of
+        `linen.Recurrent`, whose `apply` takes what this returns in its place.
+      mode: "weights" or "dynamic".
+
+    Raises:
+      ValueError: as `quantize`.
+
+    Example:
+      variables = {"params": {"network": quantize_dict(variables["params"]["network"])}}
+      state, ys = Recurrent(cell).apply(variables, xs)
+    """
     if mode not in MODES:
         raise ValueError(f"quantize: mode is {mode!r}; give {' or '.join(map(repr, MODES))}")
+    return {name: _quantized(name, v, mode) for name, v in tree.items()}
 
-    def convert(tree: Mapping[str, Any]) -> dict[str, Any]:
-        return {
-            name: convert(v)
-            if isinstance(v, Mapping)
-            else _int8(v, mode == "dynamic")
-            if name in KERNELS
-            else v
-            for name, v in tree.items()
-        }
 
-    return from_dict(network, convert(to_dict(network, params)))
+def _quantized(name: str, v: Any, mode: str) -> Any:
+    if isinstance(v, Mapping):
+        return quantize_dict(v, mode)
+    return _int8(v, mode == "dynamic") if name in KERNELS else v
 
 
 def _int8(kernel: Array, dynamic: bool) -> Int8Kernel:

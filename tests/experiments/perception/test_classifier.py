@@ -170,20 +170,21 @@ def test_training_inputs_are_augmented(config):
     assert task.eval_batches("valid")[0].inputs.any()
 
 
-def test_predictions_are_of_prepared_inputs_in_groups_of_any_size(config):
+def test_predictions_are_of_standardized_inputs_in_groups_of_any_size(config):
     """More inputs than one group has; the last one is not full."""
     kept = {}
     task = classifier(
-        config, SPLITS, "abc", prepare=jnp.square, sample=lambda predict, *_: kept.update(p=predict)
+        config, SPLITS, "abc", moments=(0.3, 2.0), sample=lambda predict, *_: kept.update(p=predict)
     )
     task.sample(None, None, None)
     params = task.init(jax.random.PRNGKey(0))
     inputs = [*SPLITS["train"].inputs, SPLITS["test"].inputs[0]]
     found = kept["p"](params, inputs)
     assert found.shape == (151, 3)
+    plain = classifier(config, SPLITS, "abc").model
     for n in (0, 99, 100, 150):
-        squared, length = jnp.square(inputs[n])[:, None], jnp.array([len(inputs[n])])
-        wanted = jax.nn.softmax(task.model.apply(params, squared, length)[0])
+        by_hand, length = (inputs[n][:, None] - 0.3) / 2.0, jnp.array([len(inputs[n])])
+        wanted = jax.nn.softmax(plain.apply(params, by_hand, length)[0])
         np.testing.assert_allclose(found[n], wanted, rtol=1e-4)
 
 
@@ -195,14 +196,13 @@ def test_the_loss_selects_and_the_accuracy_is_compared(config):
     )
 
 
-def test_inputs_are_prepared_on_the_device(config):
-    """What `prepare` adds, the model sees."""
+def test_the_model_standardizes_its_inputs(config):
     plain = classifier(config, SPLITS, "abc")
-    squared = classifier(config, SPLITS, "abc", prepare=jnp.square)
+    standard = classifier(config, SPLITS, "abc", moments=(0.3, 2.0))
     batch = next(plain.train_batches(Part()))
     params = plain.init(jax.random.PRNGKey(0))
-    by_hand = batch._replace(inputs=batch.inputs**2)
-    wanted, got = plain.loss(params, (), by_hand, None), squared.loss(params, (), batch, None)
+    by_hand = batch._replace(inputs=(batch.inputs - 0.3) / 2.0)
+    wanted, got = plain.loss(params, (), by_hand, None), standard.loss(params, (), batch, None)
     np.testing.assert_allclose(got[0], wanted[0], rtol=1e-6)
     assert abs(float(got[0] - plain.loss(params, (), batch, None)[0])) > 1e-4
 

@@ -1,0 +1,1 @@
+"""Trained models as they leave the lab."""
