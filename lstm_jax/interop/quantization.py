@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 from chex import Array
 
+from lstm_jax.cells.functions import row
 from lstm_jax.recurrence.unroll import Network
 from lstm_jax.trees import from_dict, to_dict
 from lstm_jax.types import Params
@@ -60,15 +61,16 @@ class Int8Kernel:
     def __rmatmul__(self, a: Any) -> Array:
         """a [..., K] times the kernel: [..., N]."""
         a = jnp.asarray(a, self.dtype)
+        scale = row(self.scale, a)
         if not self.dynamic:
-            return (a @ self.values.astype(a.dtype)) * self.scale
-        whole, scale = to_int8(a, axis=-1)
+            return (a @ self.values.astype(a.dtype)) * scale
+        whole, own_scale = to_int8(a, axis=-1)
         products = jnp.matmul(whole, self.values, preferred_element_type=jnp.int32)
-        return products.astype(a.dtype) * (scale * self.scale)
+        return products.astype(a.dtype) * (own_scale * scale)
 
     def dequantized(self) -> Array:
         """What it stands for, [K, N]."""
-        return self.values.astype(self.dtype) * self.scale
+        return self.values.astype(self.dtype) * row(self.scale, self.values)
 
 
 def to_int8(v: Array, axis: int) -> tuple[Array, Array]:
