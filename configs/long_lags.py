@@ -23,7 +23,7 @@ from configs import (
 
 def get_config() -> ConfigDict:
     config = default.get_config()
-    config.cells = ("rnn", "lstm_1997", "lstm", "gru")
+    config.cells = ("rnn", "lstm_1997", "lstm", "gru", "no_output_activation_lstm")
     config.variants.lstm_1997 = {
         "cell": {"name": "no_forget_lstm", "activations": "1997", "input_bias": -3.0}
     }
@@ -33,7 +33,7 @@ def get_config() -> ConfigDict:
     config.train.update(steps=2000, batch_size=16, eval_every=250, log_every=50)
     experiments = {
         "reber_1": _experiment(reber.get_config()),
-        "noise_free_2a": _experiment(noise_free_lag.get_config(), 1000, steps=1000, variant="a"),
+        "noise_free_2a": _experiment(noise_free_lag.get_config(), 1000, variant="a"),
         "noise_free_2b_10": _experiment(noise_free_lag.get_config(), 100, length=10),
         "noise_free_2b_30": _experiment(noise_free_lag.get_config(), 300, length=30),
         "noise_free_2b": _experiment(noise_free_lag.get_config(), 1000, steps=3000),

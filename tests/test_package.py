@@ -17,11 +17,12 @@ LIBRARY = sorted((ROOT / "lstm_jax").rglob("*.py"))
 LAYERS = ["types", "cells", "recurrence", "nnx", "linen"]  # each may import those before it
 FOLDERS = {  # of the experiments, and those that each may import
     "data": set(),
+    "serving": set(),
     "training": {"data"},
-    "language": {"data"},
-    "perception": {"data"},
+    "language": {"data", "serving"},
+    "perception": {"data", "serving"},
     "forecasting": {"data"},
-    "music": {"data"},
+    "music": {"data", "serving"},
     "long_lags": {"perception"},
     "tasks": {"data", "language", "perception", "forecasting", "music", "long_lags"},
 }

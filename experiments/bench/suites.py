@@ -14,6 +14,7 @@ from experiments.bench.layers import RACES, layers
 from experiments.bench.ours import init, one_device, outputs
 from experiments.bench.problem import SEED, Calls, Problem, Shape, gradient_of, jax_calls
 from experiments.bench.settings import Settings, say
+from experiments.bench.streaming import streaming
 from experiments.bench.timing import race, ratio, summarize
 
 LONG = Shape(10_000, 16, 256, 256)
@@ -138,4 +139,5 @@ SUITES: dict[str, Callable[[Settings], dict[str, Any]]] = {
     "compile": compiling,
     "population": population,
     "precision": precision,
+    "stream": streaming,
 }

@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 from experiments.bench.contenders import label
 from experiments.bench.layers import BEST, RACES
 from experiments.bench.ours import OURS
+from experiments.bench.streaming import OURS as OUR_STREAM
+from experiments.bench.streaming import microseconds
 
 MILLI, MIB = 1e3, 2.0**-20
 
@@ -132,6 +134,19 @@ def _precision(result: dict[str, Any]) -> list[Table]:
     return [Table(title, rows)]
 
 
+def _stream(result: dict[str, Any]) -> list[Table]:
+    units = {n: run for n, run in result["units"].items() if "failed" not in run}
+    heading = [part for n in units for part in (f"{n} units, µs", "over lj.stream")]
+    rows = [["", *heading]]
+    for name in _names(run["seconds"] for run in units.values()):
+        row = [name]
+        for run in units.values():
+            ratio = run["ratios"][OUR_STREAM].get(name, {"median": 1.0})["median"]
+            row += [_number(microseconds(run["seconds"][name])), _ratio(1 / ratio)]
+        rows.append(row)
+    return [Table("stream, lstm, one step of one sequence on one core", rows)] if units else []
+
+
 def _names(parts: Iterable[Mapping[str, Any]]) -> list[str]:
     """The keys of all parts, each once."""
     return list(dict.fromkeys(name for part in parts for name in part))
@@ -156,4 +171,5 @@ BUILDERS: dict[str, Callable[[dict[str, Any]], list[Table]]] = {
     "compile": _compiling,
     "population": _population,
     "precision": _precision,
+    "stream": _stream,
 }
