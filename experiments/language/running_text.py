@@ -119,7 +119,7 @@ class LanguageModel(nn.Module):
         table = own["Embed_0"]["embedding"] if self.embedding else None
         size = self.embedding or self.symbols
         inputs = Inputs(size, self.symbols, table, math.sqrt(size), names=tuple(names))
-        kernel = table.T if self.tied else own["Dense_0"]["kernel"]
+        kernel = own["Embed_0"]["embedding"].T if self.tied else own["Dense_0"]["kernel"]
         if "projection" in own:
             kernel = own["projection"]["kernel"] @ kernel
         return Served(

@@ -75,6 +75,6 @@ def run_onnx(
     return np.concatenate([f.reshape(len(lengths), -1) for f in fields], axis=1), outputs
 
 
-def _largest(found: Sequence[jax.Array], wanted: Sequence[jax.Array]) -> str:
+def _largest(found: Sequence[Any], wanted: Sequence[Any]) -> str:
     pairs = zip(found, wanted, strict=True)
     return f"{max(float(np.abs(np.subtract(a, b)).max()) for a, b in pairs):.1e}"

@@ -90,7 +90,7 @@ def _surround(graph: Any, served: Served) -> None:
     nodes = [*around.node[:before], *graph.node, *around.node[before:]]
     used = {name for node in around.node for name in node.input}
     graph.initializer.extend(
-        numpy_helper.from_array(value, name)
+        numpy_helper.from_array(np.asarray(value), name)
         for name, value in _constants(served).items()
         if name in used
     )
@@ -106,7 +106,7 @@ def _input(served: Served) -> str:
     return f"float[time, batch, {served.inputs.size}] inputs"
 
 
-def _constants(served: Served) -> dict[str, np.ndarray]:
+def _constants(served: Served) -> dict[str, Any]:
     inputs = served.inputs
     return {
         "kernel": np.asarray(served.kernel, np.float32),

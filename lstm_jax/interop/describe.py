@@ -71,7 +71,7 @@ def rebuild(description: Mapping[str, Any]) -> Network:
       >>> rebuild(describe(cell)) == cell
       True
     """
-    kind = description.get("kind")
+    kind = str(description.get("kind"))
     if kind not in KINDS:
         raise ValueError(f"rebuild: the kind is {kind!r}; known are {', '.join(KINDS)}")
     makers: dict[str, Any] = {"stack": lj.stack, "bidirectional": lj.bidirectional, **NOISE}

@@ -53,7 +53,7 @@ def test_a_cell_of_ones_own_cannot_be_told():
     ("description", "message"),
     [
         ({"kind": "os.system"}, "kind is 'os.system'; known are rnn, lstm"),
-        ({}, "kind is None"),
+        ({}, "kind is 'None'"),
         ({"kind": "lstm", "arguments": []}, "no description of a lstm"),
         ({"kind": "lstm", "arguments": [3], "options": {"leak": 1}}, "unknown option 'leak'"),
         ({"kind": "gru", "arguments": [0], "options": {}}, "hidden_size is 0"),

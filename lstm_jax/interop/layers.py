@@ -1,0 +1,116 @@
+"""Networks as other libraries see them: layers of one cell or two, without further wishes."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import lstm_jax as lj
+from lstm_jax.recurrence.stack import Stack
+from lstm_jax.recurrence.unroll import Network
+from lstm_jax.types import Cell, Params
+
+INERT = ("drop_connect", "variational_dropout")  # without a key
+
+
+class Layer(NamedTuple):
+    """A cell, or one for each direction, with their parameters."""
+
+    cells: tuple[Cell, ...]
+    params: tuple[Params, ...]
+
+
+def layers(library: str, network: Network, params: Params, known: Collection[str]) -> list[Layer]:
+    """The layers of a network, from the input up, of cells that a library knows.
+
+    Args:
+      library: its name, for messages.
+      network: a cell, a stack or a bidirectional network.
+      params: its parameters.
+      known: the names of the cells that the library can express.
+
+    Raises:
+      ValueError: saying what the library cannot express.
+    """
+    if isinstance(network, Stack):
+        if network.residual:
+            raise ValueError(f"{library} has no residual stacks; give one without")
+        parts = zip(network.layers, params, strict=True)
+        return [layer for part, p in parts for layer in layers(library, part, p, known)]
+    if isinstance(network, Cell):
+        return [Layer((plain(library, network, known),), (params,))]
+    pair = network.forward, network.backward
+    if not all(isinstance(half, Cell) for half in pair):
+        raise ValueError(f"{library} has bidirectional pairs of cells alone, not {network.name}")
+    return [Layer(tuple(plain(library, half, known) for half in pair), tuple(params))]
+
+
+def plain(library: str, cell: Cell, known: Collection[str]) -> Cell:
+    """A cell without the noise that is off outside of training.
+
+    Raises:
+      ValueError: saying what of the cell the library cannot express.
+    """
+    recipe = cell.recipe
+    if recipe is None:
+        raise ValueError(f"{library} has no cells of your own, such as {cell.name}")
+    if recipe.constructor in INERT:
+        return plain(library, recipe.first, known)
+    if recipe.constructor == "zoneout":
+        raise ValueError(f"{library} has no zoneout, which mixes states; give the cell without it")
+    if recipe.constructor not in known:
+        raise ValueError(f"{library} has no {cell.name}; it can express {', '.join(known)}")
+    if recipe.options.get("peepholes"):
+        raise ValueError(f"{library} has no peepholes; give a {cell.name} without them")
+    if recipe.options.get("cell_clip") is not None:
+        raise ValueError(f"{library} does not clip c; give a {cell.name} without cell_clip")
+    return cell
+
+
+def assemble(built: list[tuple[tuple[Cell, ...], tuple[Params, ...]]], dropout: float = 0.0) -> Any:
+    """The network and parameters of layers, the inverse of `layers`.
+
+    Args:
+      built: cells and parameters of each layer, one or, of both directions, two.
+      dropout: rate between layers.
+
+    Returns:
+      (network, params): of one layer the cell or pair itself, of several a stack.
+    """
+    networks = [c[0] if len(c) == 1 else lj.bidirectional(*c) for c, _ in built]
+    params = [p[0] if len(p) == 1 else p for _, p in built]
+    if len(built) == 1:
+        return networks[0], params[0]
+    return lj.stack(*networks, dropout=dropout), tuple(params)
+
+
+def filled(
+    kind: str, size: int, fields: Mapping[str, Any], **options: Any
+) -> tuple[Cell, Params]:
+    """A cell with parameters that are given, of their dtype.
+
+    Args:
+      kind: its name in `lj.CELLS`.
+      size: H.
+      fields: its parameters by name; without `bias`, it has none.
+      options: its others.
+
+    Raises:
+      ValueError: a parameter does not have its field's shape.
+    """
+    kernel = jnp.asarray(fields["kernel"])
+    if kernel.dtype != jnp.result_type(float):
+        options["param_dtype"] = kernel.dtype
+    cell = lj.CELLS[kind](size, use_bias="bias" in fields, **options)
+    params = jax.eval_shape(lambda: cell.init(jax.random.key(0), kernel.shape[0]))
+    for name, value in fields.items():
+        if np.shape(value) != getattr(params, name).shape:
+            raise ValueError(
+                f"{name} of {cell.name} would have shape {list(np.shape(value))}, and"
+                f" {list(getattr(params, name).shape)} is wanted"
+            )
+    return cell, params._replace(**{name: jnp.asarray(value) for name, value in fields.items()})
