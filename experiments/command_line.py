@@ -67,6 +67,19 @@ def run_without_config(command: Callable[[Path], None], workdir: str) -> None:
     app.run(lambda _: _guard(lambda: command(_workdir())), flags_parser=_parse)
 
 
+def run_on_files(command: Callable[[Path, Path], None]) -> None:
+    """Runs `command(source, target)` on the two files that are named without a flag."""
+    flags.DEFINE_string("workdir", ".", "The directory that both files are relative to.")
+
+    def on_files(argv: list[str]) -> None:
+        if len(argv) != 3:
+            raise ConfigError(f"{len(argv) - 1} files are named; name two, IN and OUT")
+        directory = _workdir()
+        command(directory / argv[1], directory / argv[2])
+
+    app.run(lambda argv: _guard(lambda: on_files(argv)), flags_parser=_parse_with_files)
+
+
 def build_task(config: ConfigDict) -> Task:
     """The task that the configuration names."""
     name = choose("task.name", config.task.name, TASKS)
@@ -122,15 +135,20 @@ def _config() -> ConfigDict:
 
 
 def _parse(argv: list[str]) -> list[str]:
-    """Parses the flags; ml_collections' tracebacks become one line."""
-    try:
-        _check_names(argv)
-        rest = flags.FLAGS(argv)[1:]
-    except Exception as error:  # whatever absl, ml_collections or Python's parser makes of it
-        _fail(first_line(error), 2)
+    """Parses the flags, where all arguments must be flags."""
+    rest = _parse_with_files(argv)[1:]
     if rest:
         _fail(f"{rest[0]!r} is no flag; write --NAME=VALUE", 2)
     return argv[:1]
+
+
+def _parse_with_files(argv: list[str]) -> list[str]:
+    """Parses the flags; ml_collections' tracebacks become one line. Returns what is no flag."""
+    try:
+        _check_names(argv)
+        return flags.FLAGS(argv)
+    except Exception as error:  # whatever absl, ml_collections or Python's parser makes of it
+        _fail(first_line(error), 2)
 
 
 def _check_names(argv: list[str]) -> None:

@@ -21,9 +21,10 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
+import lstm_jax as lj
 from lstm_jax import linen as our_linen
 from lstm_jax import nnx as our_nnx
-from lstm_jax.interop.layers import Layer, assemble, filled, layers
+from lstm_jax.interop.layers import Layer, filled, layers
 from lstm_jax.recurrence.unroll import Network
 from lstm_jax.trees import from_dict
 from lstm_jax.types import Cell, Params
@@ -76,7 +77,7 @@ def from_flax(module: Any, variables: Mapping[str, Any] | None = None) -> tuple[
     return _from_linen(module, variables["params"])
 
 
-def _from_linen(module: nn.Module, own: Mapping[str, Any]) -> tuple[Network, Params]:
+def _from_linen(module: Any, own: Mapping[str, Any]) -> tuple[Network, Params]:
     if isinstance(module, our_linen.Recurrent | our_linen.RNNCell):
         return module.cell, from_dict(module.cell, own["network"])
     if isinstance(module, nn.RNN):
@@ -144,8 +145,8 @@ def _arrays(layer: Any) -> Arrays:
     return {"kernel": layer.kernel[...]} | ({"bias": layer.bias[...]} if layer.use_bias else {})
 
 
-def _pair(ahead: tuple[Cell, Params], back: tuple[Cell, Params]) -> tuple[Network, Params]:
-    return assemble([tuple(zip(ahead, back, strict=True))])  # type: ignore[list-item]
+def _pair(ahead: tuple[Network, Params], back: tuple[Network, Params]) -> tuple[Network, Params]:
+    return lj.bidirectional(ahead[0], back[0]), (ahead[1], back[1])
 
 
 def _kind(module: Any) -> str:
@@ -213,7 +214,7 @@ def _to_linen(parts: list[Layer]) -> tuple[nn.Module, dict[str, Any]]:
 
 
 def _linen_layer(layer: Layer) -> tuple[nn.Module, dict[str, Any]]:
-    runs = [nn.RNN(_linen_cell(cell, p)) for cell, p in zip(*layer, strict=True)]
+    runs: list[Any] = [nn.RNN(_linen_cell(cell, p)) for cell, p in zip(*layer, strict=True)]
     own = [{"cell": _linen_params(cell, p)} for cell, p in zip(*layer, strict=True)]
     if len(runs) == 1:
         return runs[0], own[0]
