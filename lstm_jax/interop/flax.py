@@ -6,6 +6,7 @@
     GRUCell                   ir iz in with biases; hr hz     dense_i with the bias; dense_h
                               hn, n with a bias               (no recurrent bias)
     SimpleCell                i with the bias; h              dense_i with the bias; dense_h
+    MGUCell                   as GRUCell, with f for r and z  (none)
 
 Blocks are i f g o and r z n as here, a GRU's form is `gru_reset_after`, and carries are (c, h).
 """
@@ -34,6 +35,7 @@ KINDS = {
     "LSTMCell": "lstm",
     "OptimizedLSTMCell": "lstm",
     "GRUCell": "gru_reset_after",
+    "MGUCell": "gru_reset_after",
     "SimpleCell": "rnn",
 }
 BLOCKS = {"lstm": "ifgo", "gru_reset_after": "rzn"}
@@ -49,8 +51,9 @@ def from_flax(module: Any, variables: Mapping[str, Any] | None = None) -> tuple[
     """A recurrent module of Flax as a network with parameters.
 
     Args:
-      module: a Linen or NNX `LSTMCell`, `OptimizedLSTMCell`, `GRUCell` or `SimpleCell`, an `RNN`
-        or a `Bidirectional` around them, or `Recurrent` and `RNNCell` of this library.
+      module: a Linen or NNX `LSTMCell`, `OptimizedLSTMCell`, `GRUCell` or `SimpleCell`, Linen's
+        `MGUCell`, an `RNN` or a `Bidirectional` around them, or `Recurrent` and `RNNCell` of this
+        library.
       variables: those of a Linen module, {"params": ...}, as its `init` returns them.
 
     Returns:
@@ -83,6 +86,7 @@ def _from_linen(module: Any, own: Mapping[str, Any]) -> tuple[Network, Params]:
     if isinstance(module, nn.RNN):
         return _from_linen(module.cell, own["cell"])
     if isinstance(module, nn.Bidirectional):
+        _check_merging(module)
         ahead = _from_linen(module.forward_rnn, own["forward_rnn"])
         back = _from_linen(module.backward_rnn, own["backward_rnn"])
         return _pair(ahead, back)
@@ -98,8 +102,9 @@ def _from_linen(module: Any, own: Mapping[str, Any]) -> tuple[Network, Params]:
                 "bias": dense["i"]["bias"],
             },
             activation=_activation(module),
+            **_precision(module, dense["h"]["kernel"]),
         )
-    blocks = BLOCKS[kind]
+    blocks = "ffn" if isinstance(module, nn.MGUCell) else BLOCKS[kind]
     fields = {
         "kernel": _joined(dense, "i", blocks, "kernel"),
         "recurrent_kernel": _joined(dense, "h", blocks, "kernel"),
@@ -107,7 +112,8 @@ def _from_linen(module: Any, own: Mapping[str, Any]) -> tuple[Network, Params]:
     }
     if kind == "gru_reset_after":
         fields["recurrent_bias"] = dense["hn"]["bias"]
-    return filled(kind, fields["recurrent_kernel"].shape[0], fields)
+    recurrent = fields["recurrent_kernel"]
+    return filled(kind, recurrent.shape[0], fields, **_precision(module, recurrent))
 
 
 def _joined(dense: Mapping[str, Mapping[str, Any]], side: str, blocks: str, name: str) -> Any:
@@ -120,6 +126,7 @@ def _from_nnx(module: Any) -> tuple[Network, Params]:
     if isinstance(module, nnx.RNN):
         return _from_nnx(module.cell)
     if isinstance(module, nnx.Bidirectional):
+        _check_merging(module)
         return _pair(_from_nnx(module.forward_rnn), _from_nnx(module.backward_rnn))
     kind = _kind(module)
     if hasattr(module, "ii"):
@@ -136,7 +143,9 @@ def _from_nnx(module: Any) -> tuple[Network, Params]:
     fields = {"kernel": kernel, "recurrent_kernel": recurrent, "bias": bias}
     if kind == "gru_reset_after":
         fields["recurrent_bias"] = jnp.zeros(recurrent.shape[0], bias.dtype)
-    more = {"activation": _activation(module)} if kind == "rnn" else {}
+    more = _precision(module, recurrent)
+    if kind == "rnn":
+        more["activation"] = _activation(module)
     return filled(kind, recurrent.shape[0], fields, **more)
 
 
@@ -149,16 +158,36 @@ def _pair(ahead: tuple[Network, Params], back: tuple[Network, Params]) -> tuple[
     return lj.bidirectional(ahead[0], back[0]), (ahead[1], back[1])
 
 
+def _check_merging(module: Any) -> None:
+    if module.merge_fn is not type(module).merge_fn:
+        raise ValueError(
+            "module has a merge_fn of its own; a bidirectional network here concatenates"
+        )
+
+
+def _precision(module: Any, kernel: Any) -> dict[str, Any]:
+    """The dtype of the computation, where it is not that of the parameters."""
+    apart = module.dtype is not None and jnp.dtype(module.dtype) != kernel.dtype
+    return {"dtype": module.dtype} if apart else {}
+
+
 def _kind(module: Any) -> str:
     """The name of our cell, if the module's functions are those of its equations."""
-    kind = KINDS.get(type(module).__name__)
+    name = type(module).__name__
+    if name == "ConvLSTMCell":
+        raise TypeError(
+            "module is a ConvLSTMCell, which does not say how large its frames are, and conv_lstm"
+            " has to know; set the parameters of an lj.conv_lstm"
+        )
+    kind = KINDS.get(name)
     if kind is None:
         raise TypeError(
-            f"module is a {type(module).__name__}; give {', '.join(KINDS)}, or RNN or Bidirectional"
-            " around them"
+            f"module is a {name}; give {', '.join(KINDS)}, or RNN or Bidirectional around them"
         )
     if getattr(module, "residual", False):
         raise ValueError("module has residual=True, which no cell here has; give a plain one")
+    if not getattr(module, "reset_gate", True):
+        raise ValueError("module has reset_gate=False, and all GRUs here have a reset gate")
     if kind != "rnn" and not (
         module.gate_fn in ACTIVATIONS["sigmoid"] and module.activation_fn in ACTIVATIONS["tanh"]
     ):

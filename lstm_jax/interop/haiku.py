@@ -21,9 +21,8 @@ from lstm_jax.types import Cell, Params
 
 Modules = Mapping[str, Mapping[str, Any]]
 
-def from_haiku(
-    params: Modules, paths: Sequence[str] = ()
-) -> tuple[Network, Params]:
+
+def from_haiku(params: Modules, paths: Sequence[str] = ()) -> tuple[Network, Params]:
     """Recurrent cores of Haiku as a network with parameters.
 
     Args:
@@ -60,11 +59,12 @@ def _core(params: Modules, path: str) -> list[tuple[str, str]]:
     own, (core, _, part) = params[path], path.rpartition("/")
     if {"w_i", "w_h", "b"} <= set(own):
         return [(path, "gru")]
-    if part != "linear" or "b" not in own:
+    if not core or part != "linear" or "b" not in own:
         return []
-    if f"{core}/linear_1" in params:
-        return [(core, "rnn")]
     rows, columns = np.shape(own["w"])
+    if f"{core}/linear_1" in params:
+        square = np.shape(params[f"{core}/linear_1"]["w"]) == (columns, columns)
+        return [(core, "rnn")] if square else []
     return [(core, "lstm")] if columns % 4 == 0 and rows > columns // 4 else []
 
 

@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -23,13 +24,15 @@ KNOWN = ("rnn", "lstm", "gru", "gru_reset_after")
 SILENT = ("InputLayer", "Masking", "Dropout")  # they change nothing that a network does
 ACTIVATIONS = {"SimpleRNN": ("tanh", "relu"), "LSTM": ("tanh",), "GRU": ("tanh",)}
 Weights = list[np.ndarray]
+Options = dict[str, Any]
 
 
 def from_keras(source: Any) -> tuple[Network, Params]:
     """Recurrent layers of Keras as a network with parameters.
 
     Dropout, which is off at inference, is left out; state is not carried from batch to batch by
-    `stateful`, but by handing it on. A mask of Keras [B, T] is the `mask` of `lj.unroll` [T, B];
+    `stateful`, but by handing it on. For a `Masking` layer in front, give
+    `mask=(xs != mask_value).any(-1)`: a mask of Keras [B, T] is the `mask` of `lj.unroll` [T, B];
     where a step is masked, Keras repeats the output before it (zero with `zero_output_for_mask`),
     and `lj.unroll` gives zero.
 
@@ -45,7 +48,8 @@ def from_keras(source: Any) -> tuple[Network, Params]:
 
     Raises:
       TypeError: a layer of another kind.
-      ValueError: a layer that is not built, or has options that no cell here has.
+      ValueError: a layer that is not built or has options that no cell here has, or a model that is
+        not a chain.
 
     Example:
       layer = keras.layers.GRU(64, return_sequences=True)
@@ -54,9 +58,15 @@ def from_keras(source: Any) -> tuple[Network, Params]:
 
     Source: Keras's documentation of the layers SimpleRNN, LSTM, GRU and Bidirectional.
     """
-    chain = [layer for layer in _chain(source) if _kind(layer) not in SILENT]
+    whole = _chain(source)
+    chain = [layer for layer in whole if _kind(layer) not in SILENT]
     if not chain:
         raise TypeError(f"{source.name} has no recurrent layers; give a SimpleRNN, LSTM or GRU")
+    if "Masking" in map(_kind, whole[whole.index(chain[0]) :]):
+        raise ValueError(
+            f"{source.name} has a Masking layer above a recurrent one, and a stack has one mask for"
+            " all layers; put it first"
+        )
     built = []
     for layer in chain:
         halves = [layer]
@@ -74,7 +84,38 @@ def from_keras(source: Any) -> tuple[Network, Params]:
 
 def _chain(source: Any) -> list[Any]:
     """The layers of a model, or the one layer that it is."""
-    return list(source.layers) if hasattr(source, "layers") else [source]
+    if not hasattr(source, "layers") or _kind(source) == "Sequential":
+        return list(getattr(source, "layers", [source]))
+    if not hasattr(source, "inputs"):
+        raise TypeError(
+            f"{source.name} is a model with a call of its own; give its layers one by one, or a"
+            " Sequential or functional model"
+        )
+    _check_chain(source)
+    return list(source.layers)
+
+
+def _check_chain(model: Any) -> None:
+    """Raises unless each layer of a functional model reads the one below, and nothing else."""
+    for below, above in pairwise(model.layers):
+        read, *more = above.input if isinstance(above.input, list | tuple) else [above.input]
+        masks = all(tensor.dtype == "bool" for tensor in more)
+        if read is not _output(below) or not masks:
+            raise ValueError(
+                f"{model.name} is not a chain: {above.name} does not read the output of"
+                f" {below.name} alone; convert its layers one by one"
+            )
+    if model.outputs[0] is not _output(model.layers[-1]):
+        raise ValueError(
+            f"{model.name} does not return the output of its last layer, {model.layers[-1].name},"
+            " as it is; convert its layers one by one"
+        )
+
+
+def _output(layer: Any) -> Any:
+    """The output sequence of a layer, which may return states behind it."""
+    outputs = layer.output
+    return outputs[0] if isinstance(outputs, list | tuple) else outputs
 
 
 def _kind(layer: Any) -> str:
@@ -102,37 +143,42 @@ def _layer(layer: Any) -> tuple[Cell, Params]:
         )
     if not layer.built:
         raise ValueError(f"{layer.name} is not built; call it on inputs, or its build, before")
-    activation = layer.activation.__name__
+    activation = _name(layer.activation)
     if activation not in ACTIVATIONS[kind]:
         known = " or ".join(ACTIVATIONS[kind])
         raise ValueError(f"{layer.name} has activation={activation!r}; {kind} is {known} here")
-    gates = getattr(layer, "recurrent_activation", None)
-    if gates is not None and gates.__name__ != "sigmoid":
-        raise ValueError(
-            f"{layer.name} has recurrent_activation={gates.__name__!r}; it is sigmoid here"
-        )
+    gates = _name(layer.recurrent_activation) if kind != "SimpleRNN" else "sigmoid"
+    if gates != "sigmoid":
+        raise ValueError(f"{layer.name} has recurrent_activation={gates!r}; it is sigmoid here")
     weights = [np.asarray(weight) for weight in layer.cell.get_weights()]
-    return MAKERS[kind](layer, weights)
+    mixed = layer.compute_dtype != layer.variable_dtype
+    return MAKERS[kind](layer, weights, {"dtype": layer.compute_dtype} if mixed else {})
 
 
-def _rnn(layer: Any, weights: Weights) -> tuple[Cell, Params]:
-    return filled("rnn", layer.units, _named(weights), activation=layer.activation.__name__)
+def _name(activation: Any) -> str:
+    return getattr(activation, "__name__", type(activation).__name__)
 
 
-def _lstm(layer: Any, weights: Weights) -> tuple[Cell, Params]:
-    return filled("lstm", layer.units, _named(weights))
+def _rnn(layer: Any, weights: Weights, options: Options) -> tuple[Cell, Params]:
+    activation = _name(layer.activation)
+    return filled("rnn", layer.units, _named(weights), activation=activation, **options)
 
 
-def _gru(layer: Any, weights: Weights) -> tuple[Cell, Params]:
+def _lstm(layer: Any, weights: Weights, options: Options) -> tuple[Cell, Params]:
+    return filled("lstm", layer.units, _named(weights), **options)
+
+
+def _gru(layer: Any, weights: Weights, options: Options) -> tuple[Cell, Params]:
     size = layer.units
     if not layer.reset_after:
-        return filled("gru", size, _named([reorder(w, "zrn", "rzn", "z") for w in weights]))
+        fields = _named([reorder(w, "zrn", "rzn", "z") for w in weights])
+        return filled("gru", size, fields, **options)
     fields = _named([reorder(w, "zrn", "rzn") for w in weights])
     if "bias" in fields:
         inward, recurrent = fields["bias"]
         before = np.concatenate([recurrent[: 2 * size], np.zeros_like(recurrent[2 * size :])])
         fields |= {"bias": inward + before, "recurrent_bias": recurrent[2 * size :]}
-    return filled("gru_reset_after", size, fields)
+    return filled("gru_reset_after", size, fields, **options)
 
 
 MAKERS = {"SimpleRNN": _rnn, "LSTM": _lstm, "GRU": _gru}
@@ -152,7 +198,7 @@ def to_keras(network: Network, params: Params) -> Any:
 
     Returns:
       `keras.Sequential` of layers that return sequences, [B, T, D] -> [B, T, output_size], loaded,
-      in the precision that Keras is set to.
+      in the precision that Keras is set to. Outputs at masked steps are zero, as here.
 
     Raises:
       ValueError: Keras cannot express the network; the message says why.
@@ -196,7 +242,8 @@ def _keras_layer(cell: Cell) -> Any:
 
     recipe = cell.recipe
     assert recipe is not None
-    options = {"return_sequences": True, "use_bias": recipe.options["use_bias"]}
+    options = {"return_sequences": True, "zero_output_for_mask": True}
+    options["use_bias"] = recipe.options["use_bias"]
     if recipe.constructor == "rnn":
         options["activation"] = recipe.options["activation"]
         return keras.layers.SimpleRNN(cell.hidden_size, **options)

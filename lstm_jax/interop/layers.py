@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import lstm_jax as lj
+from lstm_jax.interop.quantization import Int8Kernel
 from lstm_jax.recurrence.stack import Stack
 from lstm_jax.recurrence.unroll import Network
 from lstm_jax.types import Cell, Params
@@ -42,11 +43,14 @@ def layers(library: str, network: Network, params: Params, known: Collection[str
         parts = zip(network.layers, params, strict=True)
         return [layer for part, p in parts for layer in layers(library, part, p, known)]
     if isinstance(network, Cell):
+        if any(isinstance(value, Int8Kernel) for value in params):
+            raise ValueError(f"{library} has no kernels in int8; give the unquantized parameters")
         return [Layer((plain(library, network, known),), (params,))]
     pair = network.forward, network.backward
     if not all(isinstance(half, Cell) for half in pair):
         raise ValueError(f"{library} has bidirectional pairs of cells alone, not {network.name}")
-    return [Layer(tuple(plain(library, half, known) for half in pair), tuple(params))]
+    halves = [layers(library, *half, known)[0] for half in zip(pair, params, strict=True)]
+    return [Layer(*(one + other for one, other in zip(*halves, strict=True)))]
 
 
 def plain(library: str, cell: Cell, known: Collection[str]) -> Cell:
@@ -80,9 +84,19 @@ def assemble(built: list[tuple[tuple[Cell, ...], tuple[Params, ...]]], dropout: 
 
     Returns:
       (network, params): of one layer the cell or pair itself, of several a stack.
+
+    Raises:
+      ValueError: a layer does not take what the one below puts out.
     """
     networks = [c[0] if len(c) == 1 else lj.bidirectional(*c) for c, _ in built]
     params = [p[0] if len(p) == 1 else p for _, p in built]
+    for k, below in enumerate(networks[:-1]):
+        for own in built[k + 1][1]:
+            if own.kernel.shape[0] != below.output_size:
+                raise ValueError(
+                    f"layer {k + 1} takes {own.kernel.shape[0]} inputs, and the layer below it has"
+                    f" {below.output_size} outputs; give layers that follow one another"
+                )
     if len(built) == 1:
         return networks[0], params[0]
     return lj.stack(*networks, dropout=dropout), tuple(params)

@@ -48,7 +48,7 @@ def from_torch(
     Raises:
       TypeError: a module of another kind.
       ValueError: there are no recurrent weights under the prefix (those that there are elsewhere
-        are named), or some are missing or misshapen.
+        are named), some are missing or misshapen, or nonlinearity is neither "tanh" nor "relu".
 
     Example:
       network, params = from_torch(torch.nn.LSTM(32, 64, num_layers=2, bidirectional=True))
@@ -61,12 +61,14 @@ def from_torch(
                 f"source is a {type(source).__name__}; give nn.RNN, nn.LSTM, nn.GRU, one of their"
                 " cells, or a state dict with prefix= where the recurrent weights are"
             )
-        kind = getattr(source, "mode", "").removeprefix("RNN_").lower()
-        nonlinearity = getattr(source, "nonlinearity", None) or nonlinearity or kind
+        nonlinearity = getattr(source, "nonlinearity", None)
         dropout = getattr(source, "dropout", 0.0)
         source = source.state_dict()
+    activation = nonlinearity or "tanh"
+    if activation not in ("tanh", "relu"):
+        raise ValueError(f"nonlinearity is {nonlinearity!r}; give 'tanh' or 'relu'")
     parts = _parts(source, prefix)
-    activation = nonlinearity if nonlinearity in ("tanh", "relu") else "tanh"
+    _check_places(parts, prefix)
     built = []
     for number in sorted({layer for layer, _ in parts}):
         own = [parts[key] for key in sorted(parts) if key[0] == number]
@@ -98,6 +100,21 @@ def _parts(source: Mapping[str, Any], prefix: str) -> dict[tuple[int, bool], Ten
     return parts
 
 
+def _check_places(parts: dict[tuple[int, bool], Tensors], prefix: str) -> None:
+    """Raises where a layer, a direction, or one of its tensors is missing."""
+    count = 1 + max(number for number, _ in parts)
+    fields = set().union(*parts.values()) | {"weight_ih", "weight_hh"}
+    fields |= {"bias_ih", "bias_hh"} if fields & {"bias_ih", "bias_hh"} else set()
+    for back in sorted({False} | {back for _, back in parts}):
+        for number in range(count):
+            missing = fields - set(parts.get((number, back), ()))
+            if missing:
+                raise ValueError(
+                    f"prefix is {prefix!r}, and {', '.join(sorted(missing))} of layer {number}"
+                    f"{', reverse,' if back else ''} is missing under it; give a whole state dict"
+                )
+
+
 def _array(value: Any) -> np.ndarray:
     """A tensor or an array as NumPy has it; bfloat16, which NumPy lacks, by way of float32."""
     if not hasattr(value, "detach"):
@@ -110,9 +127,6 @@ def _array(value: Any) -> np.ndarray:
 
 def _cell(tensors: Tensors, prefix: str, activation: str) -> tuple[Cell, Params]:
     """One direction of one layer."""
-    for name in ("weight_ih", "weight_hh"):
-        if name not in tensors:
-            raise ValueError(f"prefix is {prefix!r}, and {name} is missing under it")
     inward, recurrent = tensors["weight_ih"], tensors["weight_hh"]
     width = tensors["weight_hr"].shape[1] if "weight_hr" in tensors else recurrent.shape[1]
     blocks, rest = divmod(inward.shape[0], width)
@@ -137,6 +151,10 @@ def _biases(kind: str, tensors: Tensors, width: int) -> Tensors:
     if "bias_ih" not in tensors:
         return {}
     inward, recurrent = tensors["bias_ih"], tensors["bias_hh"]
+    if inward.shape != recurrent.shape:
+        raise ValueError(
+            f"bias_ih is {list(inward.shape)} and bias_hh {list(recurrent.shape)}; give equal ones"
+        )
     if kind != "gru_reset_after":
         return {"bias": inward + recurrent}
     before = np.concatenate([recurrent[: 2 * width], np.zeros_like(recurrent[2 * width :])])
@@ -174,18 +192,27 @@ def to_torch(network: Network, params: Params, *, batch_first: bool = False) -> 
         width,
         num_layers=len(parts),
         bidirectional=len(parts[0].cells) == 2,
-        dropout=getattr(network, "dropout", 0.0),
+        dropout=getattr(network, "dropout", 0.0) if len(parts) > 1 else 0.0,
         batch_first=batch_first,
         **options,
     )
     state = {
-        f"{name}_l{number}{suffix}": torch.from_numpy(np.array(value))
+        f"{name}_l{number}{suffix}": _tensor(value)
         for number, layer in enumerate(parts)
         for suffix, cell, own in zip(("", "_reverse"), layer.cells, layer.params, strict=False)
         for name, value in _tensors(cell, own).items()
     }
     module.to(next(iter(state.values())).dtype).load_state_dict(state)
     return module.eval()
+
+
+def _tensor(value: np.ndarray) -> Any:
+    """The inverse of `_array`."""
+    import torch
+
+    if value.dtype == jnp.bfloat16:
+        return torch.from_numpy(value.astype(np.float32)).bfloat16()
+    return torch.from_numpy(np.array(value))
 
 
 def _alike(parts: list[Layer]) -> tuple[str, int, dict[str, Any]]:
@@ -195,7 +222,7 @@ def _alike(parts: list[Layer]) -> tuple[str, int, dict[str, Any]]:
     if len(names) > 1 or len({len(layer.cells) for layer in parts}) > 1:
         raise ValueError(
             "PyTorch has layers that are alike in kind, size, directions and bias, and the network"
-            f" has {', '.join(sorted(map(str, names)))}; convert them one by one"
+            f" has {_listed(parts)}; convert them one by one"
         )
     (kind, width, bias, more) = names.pop()
     options: dict[str, Any] = {"bias": bias}
@@ -209,6 +236,17 @@ def _alike(parts: list[Layer]) -> tuple[str, int, dict[str, Any]]:
             )
         options["proj_size"] = more
     return kind, width, options
+
+
+def _listed(parts: list[Layer]) -> str:
+    """The layers in words: name, size, activation or projection, and a bias that is not there."""
+
+    def described(cell: Cell) -> str:
+        kind, width, bias, more = _word(cell)
+        rest = [str(more)] * (more is not None) + ["no bias"] * (not bias)
+        return f"{kind}({', '.join([str(width), *rest])})"
+
+    return ", ".join(" with ".join(map(described, layer.cells)) for layer in parts)
 
 
 def _word(cell: Cell) -> tuple[str, int, bool, Any]:

@@ -22,6 +22,7 @@ LINEN = {
     "lstm": lambda: nn.LSTMCell(H, **DOUBLE),
     "optimized lstm": lambda: nn.OptimizedLSTMCell(H, **DOUBLE),
     "gru": lambda: nn.GRUCell(H, **DOUBLE),
+    "mgu": lambda: nn.MGUCell(H, **DOUBLE),
     "simple": lambda: nn.SimpleCell(H, **DOUBLE),
     "relu": lambda: nn.SimpleCell(H, activation_fn=nn.relu, **DOUBLE),
 }
@@ -71,31 +72,64 @@ def test_linen_values_states_and_gradients(name):
     variables = random_variables(module)
     weight = np.random.default_rng(2).standard_normal((B, T, H))
 
-    def theirs(v):
-        carry, ys = module.apply(v, XS, seq_lengths=LENGTHS)
+    def theirs(v, xs):
+        carry, ys = module.apply(v, xs, seq_lengths=LENGTHS)
         valid = (np.arange(T) < LENGTHS[:, None])[..., None]
         return jnp.sum(jnp.where(valid, weight * ys, 0)), (carry, jnp.where(valid, ys, 0))
 
-    gradient, (carry, ys) = jax.jit(jax.grad(theirs, has_aux=True))(variables)
+    found = jax.jit(jax.grad(theirs, (0, 1), has_aux=True))(variables, XS)
+    (gradient, to_xs), (carry, ys) = found
     network, params = from_flax(module, variables)
 
-    def ours(p):
-        state, ys = lj.unroll(network, p, MAJOR, lengths=LENGTHS)
+    def ours(p, xs):
+        state, ys = lj.unroll(network, p, xs, lengths=LENGTHS)
         return jnp.vdot(swap(weight), ys), (state, ys)
 
-    own, (state, our_ys) = jax.jit(jax.grad(ours, has_aux=True))(params)
+    found = jax.jit(jax.grad(ours, (0, 1), has_aux=True))(params, MAJOR)
+    (own, our_to_xs), (state, our_ys) = found
     assert_close(our_ys, swap(ys), 1e-11)
-    assert_close(own, from_flax(module, gradient)[1], 1e-10)
-    if "lstm" in name:
-        assert_close((state.c, state.h), carry, 1e-11)
+    assert_close(np.asarray(our_to_xs), swap(to_xs), 1e-10)
+    assert_close(tuple(state)[::-1], carry if "lstm" in name else (carry,), 1e-11)
+    if name != "mgu":  # whose one gate is two here
+        assert_close(own, from_flax(module, gradient)[1], 1e-10)
 
 
 @pytest.mark.parametrize("name", NNX)
 def test_nnx_values(name):
     cell = randomize(NNX[name]())
-    ys = nnx.RNN(cell, rngs=nnx.Rngs(0))(jnp.asarray(XS))
+    carry, ys = nnx.RNN(cell, rngs=nnx.Rngs(0), return_carry=True)(jnp.asarray(XS))
     for module in (cell, nnx.RNN(cell, rngs=nnx.Rngs(0))):
-        assert_close(lj.unroll(*from_flax(module), MAJOR)[1], swap(ys), 1e-11)
+        state, our_ys = lj.unroll(*from_flax(module), MAJOR)
+        assert_close(our_ys, swap(ys), 1e-11)
+        assert_close(tuple(state)[::-1], carry if "lstm" in name else (carry,), 1e-11)
+
+
+@pytest.mark.parametrize("keep_order", [False, True])
+def test_backwards(keep_order):
+    options = {"reverse": True, "keep_order": keep_order}
+    module = nn.RNN(LINEN["gru"](), **options)
+    variables = random_variables(module)
+    run = nnx.RNN(randomize(NNX["lstm"]()), rngs=nnx.Rngs(0), **options)
+    for got, wanted in (
+        (from_flax(module, variables), module.apply(variables, XS)),
+        (from_flax(run), run(jnp.asarray(XS))),
+    ):
+        ys = lj.unroll(*got, MAJOR, reverse=True)[1]
+        assert_close(ys if keep_order else ys[::-1], swap(wanted), 1e-11)
+
+
+@pytest.mark.parametrize("make", [
+    lambda: nn.OptimizedLSTMCell(H, dtype=jnp.bfloat16),
+    lambda: nnx.GRUCell(D, H, dtype=jnp.bfloat16, param_dtype=jnp.float32, rngs=nnx.Rngs(0)),
+], ids=["linen", "nnx"])  # fmt: skip
+def test_half_precision(make):
+    module = make()
+    variables = None
+    if isinstance(module, nn.Module):
+        variables = module.init(jax.random.key(0), (jnp.zeros((B, H)),) * 2, jnp.zeros((B, D)))
+    network, params = from_flax(module, variables)
+    assert network.dtype == jnp.bfloat16
+    assert {v.dtype for v in jax.tree.leaves(params)} == {jnp.dtype(jnp.float32)}
 
 
 def test_bidirectional():
@@ -160,8 +194,13 @@ def test_what_no_cell_here_does_is_refused():
         from_flax(nn.LSTMCell(H, gate_fn=nn.hard_sigmoid), {"params": {}})
     with pytest.raises(ValueError, match="activation_fn of its own; rnn has tanh or relu"):
         from_flax(nnx.SimpleCell(D, H, activation_fn=nnx.gelu, rngs=nnx.Rngs(0)))
-    with pytest.raises(TypeError, match="module is a MGUCell; give LSTMCell"):
-        from_flax(nn.MGUCell(H), {"params": {}})
+    with pytest.raises(ValueError, match="reset_gate=False, and all GRUs here have"):
+        from_flax(nn.MGUCell(H, reset_gate=False), {"params": {}})
+    with pytest.raises(TypeError, match="ConvLSTMCell, which does not say how large its frames"):
+        from_flax(nn.ConvLSTMCell(H, (3, 3)), {"params": {}})
+    for kind, run in ((nn, nn.RNN(nn.GRUCell(H))), (nnx, nnx.RNN(NNX["gru"](), rngs=nnx.Rngs(0)))):
+        with pytest.raises(ValueError, match="merge_fn of its own"):
+            from_flax(kind.Bidirectional(run, run, merge_fn=jnp.add), {"params": {}})
     with pytest.raises(TypeError, match="module is a Linear"):
         from_flax(nnx.Linear(2, 2, rngs=nnx.Rngs(0)))
     with pytest.raises(ValueError, match="variables are missing; give those of the RNN"):

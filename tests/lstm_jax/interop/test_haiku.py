@@ -83,6 +83,13 @@ def test_several_cores_are_named_from_the_input_up():
         from_haiku(variables, ["linear"])
 
 
-def test_other_linear_layers_are_told_from_an_lstm():
+def test_other_linear_layers_are_told_from_cores():
+    variables = random_variables(transformed(CORES["lstm"]), 6)
+    readout = {"linear": {"w": np.ones((5, 4)), "b": np.ones(4)}}
+    assert from_haiku({**readout, **variables})[0] == lj.lstm(5)
+    two = {"net/linear": {"w": np.ones((3, 7)), "b": np.ones(7)},
+           "net/linear_1": {"w": np.ones((7, 2)), "b": np.ones(2)}}  # fmt: skip
+    with pytest.raises(ValueError, match="the cores are none"):
+        from_haiku(two)
     with pytest.raises(ValueError, match="the cores are none"):
         from_haiku({"mlp/linear": {"w": np.ones((2, 8)), "b": np.ones(8)}})

@@ -61,21 +61,26 @@ def test_values_masks_and_gradients(name):
     layer = built(LAYERS[name]())
     weight = np.random.default_rng(2).standard_normal((B, T, H)) * MASK[..., None]
 
-    def theirs(variables):
-        ys = layer.stateless_call(variables, [v.value for v in layer.non_trainable_variables],
-                                  XS, mask=MASK)[0]  # fmt: skip
-        return jnp.vdot(weight, ys), ys
+    layer.return_state = True
+    rest = [v.value for v in layer.non_trainable_variables]
+
+    def theirs(variables, xs):
+        (ys, *states), _ = layer.stateless_call(variables, rest, xs, mask=MASK)
+        return jnp.vdot(weight, ys), (ys, states)
 
     variables = [v.value for v in layer.trainable_variables]
-    gradient, ys = jax.jit(jax.grad(theirs, has_aux=True))(variables)
+    (gradient, to_xs), (ys, states) = jax.jit(jax.grad(theirs, (0, 1), has_aux=True))(variables, XS)
     network, params = from_keras(layer)
 
-    def ours(p):
-        ys = lj.unroll(network, p, MAJOR, mask=swap(MASK))[1]
-        return jnp.vdot(swap(weight), ys), ys
+    def ours(p, xs):
+        state, ys = lj.unroll(network, p, xs, mask=swap(MASK))
+        return jnp.vdot(swap(weight), ys), (ys, list(state))
 
-    own, our_ys = jax.jit(jax.grad(ours, has_aux=True))(params)
+    found = jax.jit(jax.grad(ours, (0, 1), has_aux=True))(params, MAJOR)
+    (own, our_to_xs), (our_ys, our_states) = found
     assert_close(our_ys, swap(np.where(MASK[..., None], ys, 0)), TOLERANCE)
+    assert_close(our_states, states, TOLERANCE)
+    assert_close(np.asarray(our_to_xs), swap(to_xs), TOLERANCE)
     layer.set_weights([np.asarray(without_the_sum(name, g)) for g in gradient])
     assert_close(own, from_keras(layer)[1], TOLERANCE)
 
@@ -120,7 +125,34 @@ def test_deep_networks_to_keras():
         lj.bidirectional(lj.gru(4), lj.gru(4)), lj.drop_connect(lj.lstm(3), 0.5), lj.rnn(2)
     )
     params = random_params(deep, 4)
-    assert_close(swap(to_keras(deep, params)(XS)), lj.unroll(deep, params, MAJOR)[1], TOLERANCE)
+    model = to_keras(deep, params)
+    for mask, gaps in ((None, None), (MASK, swap(MASK))):
+        wanted = lj.unroll(deep, params, MAJOR, mask=gaps)[1]
+        assert_close(swap(model(XS, mask=mask)), wanted, TOLERANCE)
+
+
+def functional(join):
+    """A functional model of two layers, whose second reads what `join` makes of both its inputs."""
+    xs = keras.Input((T, D))
+    ys = keras.layers.LSTM(D, **SEQUENCES)(xs)
+    return keras.Model(xs, keras.layers.GRU(3, **SEQUENCES)(join(xs, ys)))
+
+
+def test_functional_models():
+    xs = keras.Input((T, D))
+    ys, *_ = keras.layers.LSTM(H, return_state=True, **SEQUENCES)(keras.layers.Masking()(xs))
+    ys = keras.layers.GRU(3, **SEQUENCES)(keras.layers.Dropout(0.5)(ys))
+    model, padded = keras.Model(xs, ys), XS * MASK[..., None]
+    got = lj.unroll(*from_keras(model), swap(padded), mask=swap(MASK))[1]
+    assert_close(swap(model(padded) * MASK[..., None]), got, TOLERANCE)
+
+
+def test_half_precision():
+    layer = built(keras.layers.LSTM(H, dtype="mixed_bfloat16", **SEQUENCES))
+    network, params = from_keras(layer)
+    ys = lj.unroll(network, params, MAJOR)[1]
+    assert (ys.dtype, params.kernel.dtype) == (jnp.bfloat16, jnp.float32)
+    assert_close(ys.astype(float), swap(layer(XS)).astype(float), 0.1)
 
 
 @pytest.mark.parametrize(
@@ -135,6 +167,13 @@ def test_deep_networks_to_keras():
         (lambda: keras.Sequential([keras.Input((T, D)), keras.layers.LSTM(3, return_sequences=True),
                                    keras.layers.LSTM(3, go_backwards=True)]),
          "go_backwards=True among other layers"),
+        (lambda: functional(lambda xs, ys: keras.layers.Add()([xs, ys])),
+         "is not a chain: add.* does not read the output of lstm"),
+        (lambda: functional(lambda xs, ys: 2 * ys), "is not a chain: gru.* does not read"),
+        (lambda: functional(lambda xs, ys: keras.layers.Masking()(ys)),
+         "Masking layer above a recurrent one"),
+        (lambda: built(keras.layers.SimpleRNN(H, activation=keras.layers.LeakyReLU())),
+         "activation='LeakyReLU'; SimpleRNN is tanh or relu here"),
     ],
 )  # fmt: skip
 def test_what_no_cell_here_does_is_refused(make, message):
@@ -145,6 +184,13 @@ def test_what_no_cell_here_does_is_refused(make, message):
 def test_other_layers_are_refused():
     with pytest.raises(TypeError, match="is a Dense; a network here has SimpleRNN, LSTM, GRU and"):
         from_keras(built(keras.layers.Dense(3)))
+    class Own(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.lstm = keras.layers.LSTM(3)
+
+    with pytest.raises(TypeError, match="is a model with a call of its own"):
+        from_keras(Own())
     with pytest.raises(TypeError, match="has no recurrent layers"):
         from_keras(keras.Sequential([keras.Input((T, D))]))
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import lstm_jax as lj
+from lstm_jax.interop.quantization import quantize
 from lstm_jax.interop.torch import from_torch, to_torch
 from tests.cases import METHODS, assert_close, random_params
 
@@ -75,13 +76,13 @@ def test_values_states_and_gradients(name, method):
     ys, states, d_xs, gradients = run_torch(module, weight)
     network, params = from_torch(module)
     state, our_ys, d_params, our_d_xs = run_ours(network, params, weight, method)
-    assert_close(our_ys, ys, 1e-10)
+    assert_close(our_ys, ys, 1e-12)
     for field, wanted in zip("hc", states, strict=False):
         got = np.stack([getattr(cell, field) for cell in cells_of(state)])
-        assert_close(got, wanted, 1e-10)
-    assert_close(our_d_xs, d_xs, 1e-10)
+        assert_close(got, wanted, 1e-12)
+    assert_close(our_d_xs, d_xs, 1e-12)
     once = {name: without_the_sum(name, value) for name, value in gradients.items()}
-    assert_close(d_params, from_torch(once)[1], 1e-10)
+    assert_close(d_params, from_torch(once)[1], 1e-12)
 
 
 def without_the_sum(name, gradient):
@@ -100,7 +101,7 @@ def test_there_and_back(name):
     assert type(again) is type(module) and again.batch_first and not again.training
     inputs = torch.tensor(XS)
     wanted, got = module(inputs)[0], again(inputs.swapaxes(0, 1))[0]
-    assert_close(got.detach().numpy().swapaxes(0, 1), wanted.detach().numpy(), 1e-10)
+    assert_close(got.detach().numpy().swapaxes(0, 1), wanted.detach().numpy(), 1e-12)
     assert_close(from_torch(again)[1], params, 0)
 
 
@@ -123,6 +124,8 @@ def test_a_relu_cell_and_dropout_between_layers():
     assert from_torch(torch.nn.LSTM(D, H, num_layers=2, dropout=0.3))[0].dropout == 0.3
     deep = lj.stack(lj.lstm(H), lj.lstm(H), dropout=0.25)
     assert to_torch(deep, random_params(deep, 5)).dropout == 0.25
+    one = lj.stack(lj.lstm(H), dropout=0.25)
+    assert to_torch(one, random_params(one, 5)).dropout == 0
 
 
 def test_state_dicts_with_a_prefix_and_arrays_in_place_of_tensors():
@@ -145,21 +148,61 @@ def test_state_dicts_with_a_prefix_and_arrays_in_place_of_tensors():
 
 
 def test_bfloat16_stays_bfloat16():
-    params = from_torch(torch.nn.LSTM(D, H).bfloat16())[1]
+    module = torch.nn.LSTM(D, H).bfloat16()
+    network, params = from_torch(module)
     assert params.kernel.dtype == jnp.bfloat16
+    again = to_torch(network, params)
+    assert again.weight_hh_l0.dtype == torch.bfloat16
+    assert torch.equal(again.weight_hh_l0, module.weight_hh_l0)
+
+
+def test_single_precision_and_states_to_start_from(single_precision):
+    torch.manual_seed(8)
+    module = torch.nn.LSTM(D, H, num_layers=2)
+    network, params = from_torch(module)
+    start = np.random.default_rng(9).standard_normal((2, 2, B, H)).astype(np.float32)
+    ys, final = module(torch.tensor(XS, dtype=torch.float32), tuple(map(torch.tensor, start)))
+    begin = tuple(lj.LSTMState(h, c) for h, c in zip(*start, strict=True))
+    state, got = lj.unroll(network, params, XS.astype(np.float32), begin)
+    assert got.dtype == jnp.float32
+    assert_close(got, ys.detach().numpy(), 1e-6)
+    for k, layer in enumerate(state):
+        assert_close(layer.c, final[1][k].detach().numpy(), 1e-6)
+
+
+def test_an_unknown_nonlinearity_is_refused():
+    state = torch.nn.RNN(D, H).state_dict()
+    assert from_torch(state, nonlinearity="relu")[0].recipe.options["activation"] == "relu"
+    with pytest.raises(ValueError, match="nonlinearity is 'sin'; give 'tanh' or 'relu'"):
+        from_torch(state, nonlinearity="sin")
+
+
+def test_kernels_in_int8_are_refused():
+    cell = lj.lstm(H)
+    with pytest.raises(ValueError, match="PyTorch has no kernels in int8"):
+        to_torch(cell, quantize(cell, random_params(cell, 10)))
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda s: s.pop("weight_hh_l0"), "weight_hh is missing under it"),
+        (lambda s: s.pop("weight_hh_l0"), "weight_hh of layer 0 is missing under it"),
+        (lambda s: s.pop("bias_hh_l1"), "bias_hh of layer 1 is missing under it"),
+        (lambda s: s.pop("bias_ih_l0_reverse"), "bias_ih of layer 0, reverse, is missing"),
+        (lambda s: [s.pop(k) for k in [*s] if k.endswith("l1_reverse")],
+         "bias_hh, bias_ih, weight_hh, weight_ih of layer 1, reverse, is missing"),
+        (lambda s: [s.pop(k) for k in [*s] if "_l0" in k], "weight_ih of layer 0 is missing"),
+        (lambda s: [s.pop(k) for k in [*s] if not k.endswith("reverse")], "of layer 0 is missing"),
+        (lambda s: s.update(bias_hh_l0=s["bias_hh_l0"][:1]), r"\[20\] and bias_hh \[1\]; give eq"),
+        (lambda s: s.update(weight_ih_l1=s["weight_ih_l1"][:, :-1]),
+         "layer 1 takes 9 inputs, and the layer below it has 10 outputs"),
         (lambda s: s.update(weight_ih_l0=s["weight_ih_l0"][:-1]), "has 1, 3 or 4 blocks of rows"),
         (lambda s: s.update(bias_ih_l0=s["bias_ih_l0"][:1], bias_hh_l0=s["bias_hh_l0"][:1]),
          r"bias of lstm would have shape \[1\], and \[20\] is wanted"),
     ],
 )  # fmt: skip
 def test_state_dicts_that_do_not_fit(change, message):
-    state = torch.nn.LSTM(D, H).state_dict()
+    state = torch.nn.LSTM(D, H, num_layers=2, bidirectional=True).state_dict()
     change(state)
     with pytest.raises(ValueError, match=message):
         from_torch(state)
@@ -177,7 +220,7 @@ REFUSED = {
     "reset before": (lambda: lj.gru(H), "PyTorch has no gru; it can express"),
     "clip": (lambda: lj.lstm(H, cell_clip=1.0), "PyTorch does not clip c"),
     "zoneout": (lambda: lj.zoneout(lj.lstm(H), 0.1), "PyTorch has no zoneout"),
-    "sizes": (lambda: lj.stack(lj.lstm(H), lj.lstm(H + 1)), "layers that are alike"),
+    "sizes": (lambda: lj.stack(lj.lstm(H), lj.lstm(H + 1)), r"has lstm\(5\), lstm\(6\);"),
     "kinds": (lambda: lj.bidirectional(lj.lstm(H), lj.rnn(H)), "layers that are alike"),
     "directions": (
         lambda: lj.stack(lj.bidirectional(lj.rnn(H), lj.rnn(H)), lj.rnn(H)), "alike",
