@@ -7,7 +7,9 @@ squared error of 0.0010, where the LSTM of that paper has 0.164 and its GRU 0.00
 70,000 parameters; the constant answer 1 has 0.167. At most 20 of the latest 2,000 sequences were
 off by 0.1 or more after 68,512 sequences (seed 0; 22 minutes on one core of an AMD EPYC that four
 other programs shared). It solves its own length alone: of sequences of 300, 1,200 or 5,000 steps
-it gets none right, as it has never seen the end come at another step.
+it gets none right, as it has never seen the end come at another step. With
+--config.task.shorter="(30,100,300)" --config.cell.chrono=5000 it is right on 98.6 % at 600 steps
+(squared error 0.0012), on 41 % at 1,200 and on 15 % at 5,000.
 """
 
 from ml_collections import ConfigDict

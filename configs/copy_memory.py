@@ -2,11 +2,13 @@
 
     python -m experiments.train --config=configs/copy_memory.py --workdir=runs/copy_memory
 
-Not measured at this length yet. Over a blank of 100 steps the LSTM, with
---config.task.length=100 --config.cell.chrono=150 --config.train.batch_size=32
---config.optimizer.learning_rate=3e-3, has a cross-entropy of 0.121 after 4,500 steps and is still
-falling (0.173 for whoever remembers nothing), 38 % of the symbols right; with 16 sequences a batch
-and a learning rate of 0.01 it has 0.100 and 50 % after 8,000 steps.
+Solved by an LSTM of 128 units with chrono initialization, whose batches take turns at blanks of 1 to
+1,000 steps: all ten symbols are right in 99.96 % of the test sequences, in 99.8 % over 2,000 and in
+97.9 % over 5,000 steps, neither ever trained on; the cross-entropy is 1.1e-5 (0.0204 for whoever
+remembers nothing). All of the latest 2,000 sequences were right after 478,400 of them, 15,000 steps
+and 3,066 seconds on one core of an Intel Xeon (72,458 parameters, seed 0). Without turns it is slow:
+over 100 steps 0.100 after 8,000 steps (0.173 without memory). Quicker, and right on 96.7 % over 200
+steps: --config.task.length=30 --config.task.shorter="(1,3,10)" --config.cell.chrono=150, 187 seconds.
 """
 
 from ml_collections import ConfigDict

@@ -52,8 +52,8 @@ def from_flax(module: Any, variables: Mapping[str, Any] | None = None) -> tuple[
 
     Args:
       module: a Linen or NNX `LSTMCell`, `OptimizedLSTMCell`, `GRUCell` or `SimpleCell`, Linen's
-        `MGUCell`, an `RNN` or a `Bidirectional` around them, or `Recurrent` and `RNNCell` of this
-        library.
+        `MGUCell`, an `RNN` or a `Bidirectional` around them, a `Sequential` of these, or
+        `Recurrent` and `RNNCell` of this library.
       variables: those of a Linen module, {"params": ...}, as its `init` returns them.
 
     Returns:
@@ -73,11 +73,13 @@ def from_flax(module: Any, variables: Mapping[str, Any] | None = None) -> tuple[
     """
     if not isinstance(module, nn.Module):
         return _from_nnx(module)
+    name = type(module).__name__
     if variables is None:
-        raise ValueError(
-            f"variables are missing; give those of the {type(module).__name__}, which init returns"
-        )
-    return _from_linen(module, variables["params"])
+        raise ValueError(f"variables are missing; give those of the {name}, which init returns")
+    try:
+        return _from_linen(module, variables["params"])
+    except KeyError as error:
+        raise ValueError(f"variables lack {error}; give those of the {name}") from error
 
 
 def _from_linen(module: Any, own: Mapping[str, Any]) -> tuple[Network, Params]:
@@ -85,6 +87,8 @@ def _from_linen(module: Any, own: Mapping[str, Any]) -> tuple[Network, Params]:
         return module.cell, from_dict(module.cell, own["network"])
     if isinstance(module, nn.RNN):
         return _from_linen(module.cell, own["cell"])
+    if isinstance(module, nn.Sequential):
+        return _above([_from_linen(m, own[f"layers_{k}"]) for k, m in enumerate(module.layers)])
     if isinstance(module, nn.Bidirectional):
         _check_merging(module)
         ahead = _from_linen(module.forward_rnn, own["forward_rnn"])
@@ -125,6 +129,8 @@ def _from_nnx(module: Any) -> tuple[Network, Params]:
         return module.cell, module.network.to_core(module.cell)
     if isinstance(module, nnx.RNN):
         return _from_nnx(module.cell)
+    if isinstance(module, nnx.Sequential):
+        return _above([_from_nnx(part) for part in module.layers])
     if isinstance(module, nnx.Bidirectional):
         _check_merging(module)
         return _pair(_from_nnx(module.forward_rnn), _from_nnx(module.backward_rnn))
@@ -152,6 +158,11 @@ def _from_nnx(module: Any) -> tuple[Network, Params]:
 def _arrays(layer: Any) -> Arrays:
     """The kernel and, if there is one, the bias of an NNX layer."""
     return {"kernel": layer.kernel[...]} | ({"bias": layer.bias[...]} if layer.use_bias else {})
+
+
+def _above(parts: list[tuple[Network, Params]]) -> tuple[Network, Params]:
+    networks, params = zip(*parts, strict=True)
+    return lj.stack(*networks), params
 
 
 def _pair(ahead: tuple[Network, Params], back: tuple[Network, Params]) -> tuple[Network, Params]:

@@ -28,7 +28,8 @@ def from_haiku(params: Modules, paths: Sequence[str] = ()) -> tuple[Network, Par
     Args:
       params: what `hk.transform(...).init` returns, {module path: {name: array}}.
       paths: those of the cores, as in "encoder/lstm", from the input up; needed where there are
-        several, as JAX sorts the keys of dicts. `hk.DeepRNN` without skip connections is a stack.
+        several, as JAX sorts the keys of dicts, and where another module's linear layer could be
+        an LSTM's by its shape. `hk.DeepRNN` without skip connections is a stack.
 
     Returns:
       (network, params) for `lj.unroll`: `lstm`, `gru` or `rnn` with relu, or a stack of them.
