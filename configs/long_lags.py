@@ -4,8 +4,8 @@
 
 One table, sequences until success beside those of 1997, and success.png, success against the lag.
 The README has the table: the LSTM without output activation solves all, the other gated cells all
-but 2a, the rnn the grammar and short lags. The 65 trainings of three seeds took 1,761 seconds, 1,142
-of them compiling, on one core of an Intel Xeon whose other one was busy. Some alone:
+but 2a, the rnn the grammar and short lags. The 65 trainings of three seeds took 1,761 seconds,
+1,142 of them compiling, on one core of an Intel Xeon whose other one was busy. Some alone:
 --config.compare.experiments=adding_4,temporal_order_6a
 """
 
