@@ -8,10 +8,10 @@ no_output_activation_lstm, 10,416 by gru, 18,240 by lstm (2 of 3 seeds), 1,728 b
 solved by no_output_activation_lstm alone, after 9,232 (1997: 5,040): the fixed symbols add up in c,
 tanh(c) saturates, and the symbol to be kept gets no gradient; of the others all symbols but the
 last are learnt, that one stays at one half, in up to 200,000 sequences of lstm and gru and 96,000
-of coupled_lstm and peephole_lstm. Tried with lstm, one seed and up to 40,000 sequences each:
-learning rates of 0.003 and 0.03, RMSprop, momentum, 32 units, T_max of 10,000, input gate biases of
--1 and -6, output gate biases of -2 and -3, squared errors of logistic outputs, outputs that see the
-input too.
+of coupled_lstm and peephole_lstm. Tried with lstm or the cell of 1997, one seed and up to 40,000
+sequences each: learning rates of 0.003 and 0.03, RMSprop, momentum, 32 units, T_max of 10,000,
+input gate biases of -1 and -6, output gate biases of -2 and -3, squared errors of logistic outputs,
+outputs that see the input too.
 """
 
 from ml_collections import ConfigDict
