@@ -15,6 +15,7 @@ from experiments.bench.problem import SEED
 from experiments.bench.settings import Settings, say
 from experiments.bench.timing import Quartiles, race, summarize
 from lstm_jax.interop.quantization import MODES, quantize
+from lstm_jax.interop.torch import to_torch
 
 STEPS = 200  # that are timed together, each from the state of the one before
 HIDDEN = (128, 512)
@@ -72,11 +73,8 @@ def _torch(cell: lj.Cell, params: Any, x: np.ndarray) -> Callable[[], np.ndarray
 
     torch.set_num_threads(1)
     theirs = torch.nn.LSTMCell(x.shape[1], cell.hidden_size)
-    with torch.no_grad():
-        theirs.weight_ih.copy_(torch.tensor(np.asarray(params.kernel).T))
-        theirs.weight_hh.copy_(torch.tensor(np.asarray(params.recurrent_kernel).T))
-        theirs.bias_ih.copy_(torch.tensor(np.asarray(params.bias)))
-        theirs.bias_hh.zero_()
+    weights = to_torch(cell, params).state_dict()
+    theirs.load_state_dict({name.removesuffix("_l0"): v for name, v in weights.items()})
 
     @torch.inference_mode()
     def call() -> np.ndarray:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 
 from experiments.config import ConfigError
 from experiments.serving.model import Served
 from lstm_jax.interop.onnx import to_onnx
-from lstm_jax.interop.quantization import LARGEST
+from lstm_jax.interop.quantization import to_int8
 
 RECURRENT = ("LSTM", "GRU", "RNN")
 INPUTS = {
@@ -135,12 +136,11 @@ def _quantize(graph: Any) -> None:
             " choose --format=stablehlo"
         )
     for name in dict.fromkeys(kernels):
-        values = numpy_helper.to_array(stored[name])
-        scale = np.maximum(np.abs(values).max(axis=(0, 2)), np.finfo(np.float32).tiny) / LARGEST
-        whole = np.round(values / scale[:, None]).astype(np.int8)
+        values, scale = to_int8(jnp.asarray(numpy_helper.to_array(stored[name])), axis=(0, 2))
         graph.initializer.remove(stored[name])
-        graph.initializer.append(numpy_helper.from_array(whole, f"{name}_int8"))
-        graph.initializer.append(numpy_helper.from_array(scale.astype(np.float32), f"{name}_scale"))
+        for part, array in (("int8", values), ("scale", scale.reshape(-1))):
+            tensor = numpy_helper.from_array(np.asarray(array), f"{name}_{part}")
+            graph.initializer.append(tensor)
         node = helper.make_node(
             "DequantizeLinear", [f"{name}_int8", f"{name}_scale"], [name], axis=1
         )

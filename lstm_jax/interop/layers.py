@@ -53,17 +53,23 @@ def layers(library: str, network: Network, params: Params, known: Collection[str
     return [Layer(*(one + other for one, other in zip(*halves, strict=True)))]
 
 
+def inner(cell: Cell) -> Cell:
+    """The cell inside wrappers that do nothing without a key."""
+    while cell.recipe is not None and cell.recipe.constructor in INERT:
+        cell = cell.recipe.first
+    return cell
+
+
 def plain(library: str, cell: Cell, known: Collection[str]) -> Cell:
     """A cell without the noise that is off outside of training.
 
     Raises:
       ValueError: saying what of the cell the library cannot express.
     """
+    cell = inner(cell)
     recipe = cell.recipe
     if recipe is None:
         raise ValueError(f"{library} has no cells of your own, such as {cell.name}")
-    if recipe.constructor in INERT:
-        return plain(library, recipe.first, known)
     if recipe.constructor == "zoneout":
         raise ValueError(f"{library} has no zoneout, which mixes states; give the cell without it")
     if recipe.constructor not in known:

@@ -73,7 +73,7 @@ class Int8Kernel:
         return self.values.astype(self.dtype) * row(self.scale, self.values)
 
 
-def to_int8(v: Array, axis: int) -> tuple[Array, Array]:
+def to_int8(v: Array, axis: int | tuple[int, ...]) -> tuple[Array, Array]:
     """The nearest v ≈ q·s with q in −127…127, s the largest |v| along `axis` over 127.
 
     Args:

@@ -8,10 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lstm_jax.interop.blocks import join, reorder, split
+from lstm_jax.interop.layers import inner
 from lstm_jax.interop.onnx.graph import Builder
 from lstm_jax.types import Cell, Params
-
-INERT = ("drop_connect", "variational_dropout")  # at inference
 
 
 class Native(NamedTuple):
@@ -29,13 +28,6 @@ class Native(NamedTuple):
         """Whether the two can be the directions of one node."""
         same = self[:3] == other[:3]
         return same and all((x is None) == (y is None) for x, y in zip(self, other, strict=True))
-
-
-def inner(cell: Cell) -> Cell:
-    """The cell inside wrappers that do nothing at inference."""
-    while cell.recipe is not None and cell.recipe.constructor in INERT:
-        cell = cell.recipe.first
-    return cell
 
 
 def native(cell: Cell, params: Params) -> Native | None:

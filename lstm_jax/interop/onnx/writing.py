@@ -8,8 +8,9 @@ import jax
 import numpy as np
 from jax.export import symbolic_shape
 
+from lstm_jax.interop.layers import inner
 from lstm_jax.interop.onnx.graph import Builder, value_info
-from lstm_jax.interop.onnx.native import add_node, inner, native
+from lstm_jax.interop.onnx.native import add_node, native
 from lstm_jax.interop.onnx.scan import Sequence, add_scan, fresh_state, silence
 from lstm_jax.recurrence.bidirectional import Bidirectional
 from lstm_jax.recurrence.checks import lowest
