@@ -16,6 +16,7 @@ def get_config() -> ConfigDict:
             "modes": {"tiny": {}, "quick": {}, "full": {}},  # nested overrides for each mode
             "seed": 0,  # seed of the first member
             "seeds": 1,  # how many seeds train at once: seed, seed + 1, ...
+            "members": (),  # seed, learning rate, momentum, input noise of each: a study sets them
             "data_dir": placeholder(str),  # None: $LSTM_JAX_DATA, then the user's cache
             "task": {"name": "temporal_order"},  # a name of experiments.tasks.TASKS and its fields
             "cell": _cell(),
@@ -26,6 +27,7 @@ def get_config() -> ConfigDict:
             "variants": {},  # overrides by name: cells with settings of their own
             "experiments": {},  # overrides by name: several comparisons with one command
             "compare": _compare(),
+            "study": _study(),
             "mesh": _mesh(),
             "debug": {"replay": placeholder(str)},  # a bad_step_N: compute that step once more
         }
@@ -67,7 +69,7 @@ def _model() -> dict:
 
 def _optimizer() -> dict:
     return {
-        "name": "adam",  # adam, adamw, sgd or rmsprop
+        "name": "adam",  # adam, adamw, nesterov, sgd or rmsprop
         "learning_rate": 1e-3,
         "learning_rates": (),  # several to train at once; overrides learning_rate
         "schedule": "constant",  # constant, cosine or linear, after the warm-up
@@ -75,7 +77,7 @@ def _optimizer() -> dict:
         "final_fraction": 0.0,  # of the learning rate, where cosine and linear end
         "clip_norm": 1.0,  # bound on the gradient's global norm; 0: none
         "weight_decay": 0.0,  # adamw only
-        "momentum": 0.0,  # sgd and rmsprop
+        "momentum": placeholder(float),  # None: 0.9 for adam, adamw (β₁) and nesterov, else none
     }
 
 
@@ -97,6 +99,20 @@ def _compare() -> dict:
     return {
         "match": "hidden",  # equal "hidden" sizes or equal "parameters" in number
         "experiments": (),  # the names of `experiments` to be made, in order; (): all by name
+    }
+
+
+def _study() -> dict:
+    """What `experiments.study` draws for each trial; a range of (x, x) is x."""
+    return {
+        "trials": 24,  # of each of `cells`
+        "hidden_size": (20, 200),  # log-uniform
+        "sizes": 6,  # of the range that are drawn: trials of one size train in one program
+        "learning_rate": (1e-4, 1e-1),  # log-uniform
+        "momentum": (0.0, 0.99),  # 1 - momentum is log-uniform
+        "input_noise": (0.0, 1.0),  # uniform
+        "population": 32,  # trials that train at once, at most
+        "best": 8,  # of each cell's trials, by validation: what is compared
     }
 
 

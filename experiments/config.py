@@ -7,8 +7,9 @@ import json
 import typing
 from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import jax
 import optax
 from absl import logging
 from ml_collections import ConfigDict
@@ -16,11 +17,25 @@ from ml_collections import ConfigDict
 import lstm_jax as lj
 from experiments.fields import FIELDS, Rule
 
+Momentum = float | jax.Array | None
+
+
+def _nesterov(rate: optax.Schedule, momentum: Momentum) -> optax.GradientTransformation:
+    """Nesterov's momentum m, the rate times 1 - m, as Greff et al. 2017 have it."""
+    own = 0.9 if momentum is None else momentum
+    return optax.chain(optax.sgd(rate, own, nesterov=True), optax.scale(1.0 - own))
+
+
+def _first_decay(momentum: Momentum) -> Momentum:
+    return 0.9 if momentum is None else momentum
+
+
 OPTIMIZERS = {
-    "adam": lambda rate, o: optax.adam(rate),
-    "adamw": lambda rate, o: optax.adamw(rate, weight_decay=o.weight_decay),
-    "sgd": lambda rate, o: optax.sgd(rate, momentum=o.momentum or None),
-    "rmsprop": lambda rate, o: optax.rmsprop(rate, momentum=o.momentum or None),
+    "adam": lambda rate, m, o: optax.adam(rate, _first_decay(m)),
+    "adamw": lambda rate, m, o: optax.adamw(rate, _first_decay(m), weight_decay=o.weight_decay),
+    "nesterov": lambda rate, m, o: _nesterov(rate, m),
+    "sgd": lambda rate, m, o: optax.sgd(rate, m),
+    "rmsprop": lambda rate, m, o: optax.rmsprop(rate, momentum=m),
 }
 BIASES = ("forget_bias", "update_bias")  # a cell has one of them or none
 ELSEWHERE = ("data_dir", "mesh.data", "mesh.model", "debug.replay")  # they make no other run
@@ -148,15 +163,19 @@ def reads_frames(config: ConfigDict) -> bool:
     return "image_size" in _accepted(lj.CELLS[name])
 
 
-def make_optimizer(config: ConfigDict) -> optax.GradientTransformation:
+def make_optimizer(
+    config: ConfigDict, momentum: Momentum = None
+) -> optax.GradientTransformation:
     """Clipping and the optimizer at learning rate 1 times the schedule.
 
-    Updates are linear in the learning rate: the runner multiplies them by each member's own.
+    Updates are linear in the learning rate: the runner multiplies them by each member's own. A
+    `momentum` takes the place of `config.optimizer.momentum`.
     """
     options = config.optimizer
     build = OPTIMIZERS[choose("optimizer.name", options.name, OPTIMIZERS)]
     clip = optax.clip_by_global_norm(options.clip_norm) if options.clip_norm else optax.identity()
-    return optax.chain(clip, build(make_schedule(config), options))
+    momentum = options.momentum if momentum is None else momentum
+    return optax.chain(clip, build(make_schedule(config), momentum, options))
 
 
 def make_schedule(config: ConfigDict) -> optax.Schedule:
@@ -179,10 +198,21 @@ def learning_rates(config: ConfigDict) -> tuple[float, ...]:
     return tuple(config.optimizer.learning_rates) or (config.optimizer.learning_rate,)
 
 
-def members(config: ConfigDict) -> list[tuple[int, float]]:
-    """(seed, learning rate) of every member that trains at once."""
+class Member(NamedTuple):
+    """What one of those that train at once has to itself; the last two only in a study."""
+
+    seed: int
+    learning_rate: float
+    momentum: float = 0.0
+    input_noise: float = 0.0
+
+
+def members(config: ConfigDict) -> list[Member]:
+    """Every member that trains at once: a study's trials, or seeds times learning rates."""
+    if config.members:
+        return [Member(*own) for own in config.members]
     seeds = range(config.seed, config.seed + config.seeds)
-    return [(seed, rate) for rate in learning_rates(config) for seed in seeds]
+    return [Member(seed, rate) for rate in learning_rates(config) for seed in seeds]
 
 
 def to_json(config: ConfigDict) -> dict[str, Any]:
@@ -286,4 +316,4 @@ def _names(entries: Iterable[str]) -> tuple[str, ...]:
 def _tuples(tree: Any) -> Any:
     if isinstance(tree, Mapping):
         return {name: _tuples(value) for name, value in tree.items()}
-    return tuple(tree) if isinstance(tree, list) else tree
+    return tuple(map(_tuples, tree)) if isinstance(tree, list) else tree

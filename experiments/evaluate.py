@@ -30,7 +30,7 @@ def evaluate(config: ConfigDict, workdir: Path, split: str) -> list[dict[str, fl
 
 def main(config: ConfigDict, workdir: Path) -> None:
     values = evaluate(config, workdir, SPLIT.value)
-    heading = ["seed\nlearning rate", *(f"{seed}\n{rate:g}" for seed, rate in members(config))]
+    heading = ["seed\nlearning rate", *(f"{seed}\n{rate:g}" for seed, rate, *_ in members(config))]
     body = [[name, *(f"{named[name]:.4f}" for named in values)] for name in values[0]]
     tables.show([heading, *body], f"{SPLIT.value} split")
 

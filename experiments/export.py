@@ -151,7 +151,7 @@ def _accuracy(
     rows = [
         [f"{kind}, seed {seed}", *(f"{values[name]:.4f}" for name in names)]
         for kind, found in kinds.items()
-        for (seed, _), values in zip(members(config), found, strict=True)
+        for (seed, *_), values in zip(members(config), found, strict=True)
     ]
     return [["kernels", *names], *rows]
 

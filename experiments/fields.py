@@ -36,6 +36,14 @@ def several(rule: Rule, plural: str) -> Rule:
     return Rule(f"a tuple of {plural}", lambda v: isinstance(v, tuple) and all(map(rule.holds, v)))
 
 
+def between(rule: Rule) -> Rule:
+    """The two ends of a range."""
+    return Rule(
+        f"the least and the most, each {rule.wanted}",
+        lambda v: several(rule, "").holds(v) and len(v) == 2 and v[0] <= v[1],
+    )
+
+
 def _is(value: Any, kind: Any) -> bool:
     """Whether a value is of a kind of number, which True and False are not."""
     return isinstance(value, kind) and not isinstance(value, bool)
@@ -48,10 +56,18 @@ NUMBER = number("a finite number", lambda v: True)
 POSITIVE = number("a positive number", lambda v: v > 0)
 AT_LEAST_ZERO = number("a number of at least 0", lambda v: v >= 0)
 RATE = number("a number in [0, 1)", lambda v: 0 <= v < 1)
+_MEMBER = (integer(0), POSITIVE, RATE, AT_LEAST_ZERO)
+MEMBER = Rule(
+    "a seed, a learning rate, a momentum and a noise",
+    lambda v: isinstance(v, tuple)
+    and len(v) == 4
+    and all(rule.holds(x) for rule, x in zip(_MEMBER, v, strict=True)),
+)
 FIELDS = {  # those that every configuration has
     "mode": TEXT,
     "seed": integer(0),
     "seeds": SIZE,
+    "members": several(MEMBER, "a seed, a learning rate, a momentum and a noise each"),
     "data_dir": either(None, TEXT),
     "task.name": TEXT,
     "cell.name": TEXT,
@@ -85,7 +101,7 @@ FIELDS = {  # those that every configuration has
     "optimizer.final_fraction": number("a number in [0, 1]", lambda v: 0 <= v <= 1),
     "optimizer.clip_norm": AT_LEAST_ZERO,
     "optimizer.weight_decay": AT_LEAST_ZERO,
-    "optimizer.momentum": RATE,
+    "optimizer.momentum": either(None, RATE),
     "train.steps": integer(0),
     "train.batch_size": SIZE,
     "train.eval_every": integer(1),
@@ -96,6 +112,14 @@ FIELDS = {  # those that every configuration has
     "train.bad_steps": integer(1),
     "train.spike": AT_LEAST_ZERO,
     "cells": several(TEXT, "names"),
+    "study.trials": integer(1, 10**6),
+    "study.hidden_size": between(SIZE),
+    "study.sizes": integer(1, 1000),
+    "study.learning_rate": between(POSITIVE),
+    "study.momentum": between(RATE),
+    "study.input_noise": between(AT_LEAST_ZERO),
+    "study.population": SIZE,
+    "study.best": SIZE,
     "compare.match": TEXT,
     "compare.experiments": several(TEXT, "names"),
     "mesh.data": either(-1, integer(1, 10**4)),

@@ -50,8 +50,8 @@ def start(config: ConfigDict) -> None:
         ConfigError: if the environment announces them only in part.
     """
     wanted = max(config.mesh.data, 1) * config.mesh.model
-    count = _cpu_devices(-(-wanted // _join()))
-    if count > 1:
+    count = show_cpu_devices(-(-wanted // _join()))
+    if min(wanted, count) > 1:
         # XLA launches and runs each device's programs on one pool of so many threads. A thread
         # that launches may wait for earlier programs of its device, one that runs for the other
         # devices: with fewer than two for each device, all may wait for ever.
@@ -65,8 +65,9 @@ def make_mesh(config: ConfigDict) -> Mesh:
         ConfigError: if there are not so many devices, or they cannot share the batch.
     """
     data, model = _shape(config)
-    each = data * model // jax.process_count()
+    each, pinned = data * model // jax.process_count(), jax.config.jax_default_device
     devices = [d for p in range(jax.process_count()) for d in jax.local_devices(p)[:each]]
+    devices = [pinned] if isinstance(pinned, jax.Device) else devices
     if len(devices) < data * model:
         raise ConfigError(
             f"config.mesh.data={data} times config.mesh.model={model} are {data * model} devices,"
@@ -182,8 +183,11 @@ def _number(name: str) -> int:
     return int(text)
 
 
-def _cpu_devices(wanted: int) -> int:
-    """Makes the CPU show so many devices, unless the user has said a number; returns it."""
+def show_cpu_devices(wanted: int) -> int:
+    """Makes the CPU show so many devices, unless a number was said before; returns it.
+
+    To be called before JAX makes any array.
+    """
     flags, name = os.environ.get("XLA_FLAGS", ""), "xla_force_host_platform_device_count"
     if flag := re.search(rf"{name}=(\d+)", flags):
         return int(flag[1])

@@ -135,10 +135,12 @@ class Trainer:
             raise
 
     def test(self, recorder: results.Recorder) -> list[dict[str, float]]:
-        """Evaluates and scores each member's best parameters on the test split."""
+        """Evaluates and, but in a study, scores each member's best parameters on the test split."""
         with self.watch("evaluation"):
             params = self.state.best_params
-            values = add_scores(self._task, params, "test", self._evaluate(params, "test"))
+            values = self._evaluate(params, "test")
+            if not self._config.members:
+                values = add_scores(self._task, params, "test", values)
         recorder.write(self.step, "test", values)
         return values
 
@@ -183,8 +185,9 @@ class Trainer:
 
     def _validate(self, recorder: results.Recorder) -> None:
         with self.watch("evaluation"):
-            values = self._evaluate(self.state.params, "valid")
-            metric = jnp.array([v[self._task.metric] for v in values], jnp.float32)
+            rests = [self.state.done] if self._config.members else []
+            values = self._evaluate(self.state.params, "valid", *rests)
+            metric = jnp.array([v.get(self._task.metric, jnp.nan) for v in values], jnp.float32)
             self.state = self._observe(self.state, metric)
         recorder.write(self.step, "valid", values)
         self._evaluated, self._saved = self.step, None
@@ -208,7 +211,12 @@ class Trainer:
         return restored
 
     def _stop_if_diverged(self) -> None:
-        """Raises `Diverged` if a member stands still; of several learning rates, if all do."""
+        """Raises `Diverged` if a member stands still; of several learning rates, if all do.
+
+        A study's members do not: each is done at the next evaluation.
+        """
+        if self._config.members:
+            return
         state, rates = self.state, self._config.optimizer.learning_rates
         skips, done = jax.device_get((state.opt_state.notfinite_count, state.done))
         still = skips >= self._train.bad_steps

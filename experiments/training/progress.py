@@ -21,7 +21,7 @@ class Progress:
 
     def __init__(self, title: str, steps: int, first: int, unit: str) -> None:
         self._title, self._steps, self._unit = title, steps, unit
-        self._live = _live(title, steps, first) if sys.stdout.isatty() else None
+        self._live = live_line(title, steps, first) if sys.stdout.isatty() else None
         self._printed = 0.0
 
     def __enter__(self) -> Progress:
@@ -52,7 +52,8 @@ class Progress:
             )
 
 
-def _live(title: str, steps: int, first: int) -> progress.Progress:
+def live_line(title: str, total: int, first: int) -> progress.Progress:
+    """A line for a terminal, with a bar and a text `figures`."""
     columns = (
         "{task.description}",
         progress.BarColumn(),
@@ -61,5 +62,5 @@ def _live(title: str, steps: int, first: int) -> progress.Progress:
         progress.TimeRemainingColumn(),
     )
     live = progress.Progress(*columns)
-    live.add_task(title, total=steps, completed=first, figures="compiling")
+    live.add_task(title, total=total, completed=first, figures="compiling")
     return live

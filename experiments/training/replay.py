@@ -81,16 +81,17 @@ def _compute(
 
     @jax.jit
     def probe(state: TrainState, batch: Batch) -> Any:
-        loss, grads, _, _ = gradient(task, jax.tree.map(lambda leaf: leaf[member], state), batch)
+        loss, grads, _, _ = gradient(
+            task, config, jax.tree.map(lambda leaf: leaf[member], state), batch)
         return loss, optax.tree.norm(grads), jax.tree.map(optax.tree.norm, grads)
 
     loss, norm, norms = jax.device_get(probe(state, placed))
-    seed, rate = members(config)[member]
+    own = members(config)[member]
     return {
         "step": int(jax.device_get(state.step)[member]) + 1,
         "member": member,
-        "seed": seed,
-        "learning_rate": rate,
+        "seed": own.seed,
+        "learning_rate": own.learning_rate,
         "loss": repr(float(loss)),
         "gradient_norm": repr(float(norm)),
         "gradient_norms": {

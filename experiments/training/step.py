@@ -9,6 +9,7 @@ one member and mapped by `over_members`; batches are shared between the members.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import flax
@@ -19,9 +20,9 @@ import optax
 from ml_collections import ConfigDict
 
 from experiments import mesh, signals
-from experiments.config import make_optimizer, members
+from experiments.config import Member, make_optimizer, members
 from experiments.task import Batch, Mean, Task
-from experiments.training import guard
+from experiments.training import guard, input_noise
 
 Means = dict[str, Mean]
 SKIPPED = "skipped_steps"  # among the means: how many steps were not taken
@@ -35,21 +36,22 @@ class TrainState(flax.struct.PyTreeNode):
     opt_state: Any
     carry: Any
     key: jax.Array
-    learning_rate: jax.Array
+    member: Member  # of arrays
     losses: Any  # the latest, to tell a spike by
     best_params: Any
     best_metric: jax.Array
     stale: jax.Array  # evaluations since the metric last improved
     done: jax.Array
+    ended: jax.Array  # the step at which it was done, 0 before
 
 
 def _initializer(task: Task, config: ConfigDict) -> tuple[Callable[..., TrainState], Any]:
-    """A function of all members' seeds and learning rates, and these."""
+    """A function of all members, and these as one `Member` of arrays."""
     optimizer = guard.guarded(make_optimizer(config))
     worst = -jnp.inf if task.higher_is_better else jnp.inf
 
-    def init(seed: jax.Array, learning_rate: jax.Array) -> TrainState:
-        init_key, key = jax.random.split(jax.random.PRNGKey(seed))
+    def init(member: Member) -> TrainState:
+        init_key, key = jax.random.split(jax.random.PRNGKey(member.seed))
         params = task.init(init_key)
         return TrainState(
             step=jnp.zeros((), jnp.int32),
@@ -57,28 +59,29 @@ def _initializer(task: Task, config: ConfigDict) -> tuple[Callable[..., TrainSta
             opt_state=optimizer.init(params),
             carry=task.initial_carry(),
             key=key,
-            learning_rate=learning_rate,
+            member=member,
             losses=guard.no_losses(config),
             best_params=jax.tree.map(jnp.copy, params),
             best_metric=jnp.full((), worst),
             stale=jnp.zeros((), jnp.int32),
             done=jnp.zeros((), bool),
+            ended=jnp.zeros((), jnp.int32),
         )
 
-    seeds, rates = zip(*members(config), strict=True)
-    return over_members(init), (np.array(seeds), np.array(rates, np.float32))
+    seeds, *settings = zip(*members(config), strict=True)
+    return over_members(init), Member(np.array(seeds), *np.array(settings, np.float32))
 
 
 def init_state(task: Task, config: ConfigDict) -> TrainState:
     """The fresh state of all members, [M, ...] in every leaf, laid out on the devices."""
-    init, arguments = _initializer(task, config)
-    return jax.jit(init, out_shardings=shardings(task, config))(*arguments)
+    init, everyone = _initializer(task, config)
+    return jax.jit(init, out_shardings=shardings(task, config))(everyone)
 
 
 def abstract_state(task: Task, config: ConfigDict) -> TrainState:
     """The shapes, types and layout of `init_state`, which take no time to compile."""
-    init, arguments = _initializer(task, config)
-    shapes = jax.eval_shape(init, *arguments)
+    init, everyone = _initializer(task, config)
+    shapes = jax.eval_shape(init, everyone)
     layout = mesh.state_shardings(mesh.make_mesh(config), shapes)
     return jax.tree.map(
         lambda leaf, place: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=place),
@@ -101,15 +104,16 @@ def make_train_step(
     would do harm (`experiments.training.guard`) changes nothing but the count of such steps, and
     adds nothing to the means. A member that is done stands still while the others go on.
     """
-    optimizer = guard.guarded(make_optimizer(config))
 
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, Means]:
-        loss, grads, carry, means = gradient(task, state, batch)
+        momentum = state.member.momentum if config.members else None
+        optimizer = guard.guarded(make_optimizer(config, momentum))
+        loss, grads, carry, means = gradient(task, config, state, batch)
         norm = optax.tree.norm(grads)
         fine = guard.sound(loss, norm, state.opt_state.notfinite_count, state.losses, config)
         grads = guard.keep(fine, grads, jnp.nan)
         updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
-        updates = jax.tree.map(lambda update: state.learning_rate * update, updates)
+        updates = jax.tree.map(lambda update: state.member.learning_rate * update, updates)
         means = {"objective": Mean.of(loss), "gradient_norm": Mean.of(norm), **means}
         new = state.replace(
             step=state.step + 1,
@@ -121,11 +125,8 @@ def make_train_step(
         return new, {**guard.keep(fine, means, 0.0), SKIPPED: Mean.of(1.0 - fine)}
 
     def step_or_rest(state: TrainState, batch: Batch) -> tuple[TrainState, Means]:
-        nothing = jax.eval_shape(step, state, batch)[1]
-
         def rest(state: TrainState, batch: Batch) -> tuple[TrainState, Means]:
-            zeros = jax.tree.map(lambda mean: jnp.zeros(mean.shape, mean.dtype), nothing)
-            return state.replace(step=state.step + 1), zeros
+            return state.replace(step=state.step + 1), zeros(step, state, batch)[1]
 
         return jax.lax.cond(state.done, rest, step, state, batch)
 
@@ -138,38 +139,51 @@ def make_train_step(
     )
 
 
-def gradient(task: Task, state: TrainState, batch: Batch) -> tuple[jax.Array, Any, Any, Means]:
+def gradient(
+    task: Task, config: ConfigDict, state: TrainState, batch: Batch
+) -> tuple[jax.Array, Any, Any, Means]:
     """One member's loss, its gradient, and the carry and the means after the batch."""
     key = jax.random.fold_in(state.key, state.step)
     function = jax.value_and_grad(task.loss, has_aux=True)
-    (loss, (carry, means)), grads = function(state.params, state.carry, batch, key)
+    noise = input_noise.added(state.member.input_noise) if config.members else nullcontext()
+    with noise:
+        (loss, (carry, means)), grads = function(state.params, state.carry, batch, key)
     return loss, grads, carry, means
 
 
-def make_evaluate(task: Task, config: ConfigDict) -> Callable[[Any, str], list[dict[str, float]]]:
-    """`evaluate(params, split) -> each member's summarized values`, without noise."""
+def make_evaluate(task: Task, config: ConfigDict) -> Callable[..., list[dict[str, float]]]:
+    """`evaluate(params, split, rests=None) -> each member's summarized values`, without noise.
+
+    A member of a study that rests [M] has no values.
+    """
     devices = mesh.make_mesh(config)
     layout = shardings(task, config).carry
 
-    def step(params: Any, carry: Any, batch: Batch) -> tuple[Any, Means]:
-        return task.loss(params, carry, batch, None)[1]
+    def step(params: Any, carry: Any, rests: jax.Array, batch: Batch) -> tuple[Any, Means]:
+        def awake() -> tuple[Any, Means]:
+            return task.loss(params, carry, batch, None)[1]
+
+        if not config.members:
+            return awake()
+        return jax.lax.cond(rests, lambda: (carry, zeros(awake)[1]), awake)
 
     step = jax.jit(
-        over_members(step, (0, 0, None)), out_shardings=(layout, mesh.replicated(devices))
+        over_members(step, (0, 0, 0, None)), out_shardings=(layout, mesh.replicated(devices))
     )
+    nobody = np.zeros(len(members(config)), bool)
     fresh = jax.jit(
         lambda: jax.vmap(lambda _: task.initial_carry())(jnp.arange(len(members(config)))),
         out_shardings=layout,
     )
 
-    def evaluate(params: Any, split: str) -> list[dict[str, float]]:
+    def evaluate(params: Any, split: str, rests: Any = nobody) -> list[dict[str, float]]:
         carry, parts = fresh(), []
         for batch in task.eval_batches(split):
             signals.check()
             batch = mesh.place(devices, batch, task.batch_axes, whole=True)
-            carry, means = step(params, carry, batch)
+            carry, means = step(params, carry, rests, batch)
             parts.append(means)
-        return [task.summarize(values) for values in divide(total(parts))]
+        return [task.summarize(values) if values else {} for values in divide(total(parts))]
 
     return evaluate
 
@@ -210,7 +224,10 @@ def make_observe(task: Task, config: ConfigDict) -> Callable[[TrainState, jax.Ar
             lambda new, old: jnp.where(keep, new, old), state.params, state.best_params
         )
         best_metric = jnp.where(keep, metric, state.best_metric)
-        return state.replace(best_params=best, best_metric=best_metric, stale=stale, done=done)
+        ended = jnp.where(done & ~state.done, state.step, state.ended)
+        return state.replace(
+            best_params=best, best_metric=best_metric, stale=stale, done=done, ended=ended
+        )
 
     return jax.jit(over_members(observe), out_shardings=shardings(task, config))
 
@@ -238,6 +255,12 @@ def over_members(function: Callable, in_axes: Any = 0) -> Callable:
         return jax.lax.map(one, own) if jax.default_backend() == "cpu" else jax.vmap(one)(own)
 
     return mapped
+
+
+def zeros(function: Callable, *arguments: Any) -> Any:
+    """Zeros in place of all that a function returns."""
+    shapes = jax.eval_shape(function, *arguments)
+    return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
 
 
 def total(parts: Sequence[Means]) -> Means:

@@ -47,7 +47,7 @@ def summarize(
         "steps": steps,
         "steps_per_second": steps / training if training else None,
         "seconds": seconds,
-        "seeds": [seed for seed, _ in members(config)][: config.seeds],
+        "seeds": [member.seed for member in members(config)][: config.seeds],
         "facts": task.facts,
         "config": to_json(config),
         **results.environment(),
@@ -69,9 +69,10 @@ def _members(
     best, skips = jax.device_get((state.best_metric, state.opt_state.total_notfinite))
     solved = jax.vmap(task.solved_at)(jax.device_get(state.carry)) if task.solved_at else None
     found = []
-    for i, (seed, rate) in enumerate(members(config)):
+    for i, own in enumerate(members(config)):
         metric = float(best[i]) if math.isfinite(best[i]) else None
-        member = {"seed": seed, "learning_rate": rate, "validation": metric, "test": test[i]}
+        member = {"seed": own.seed, "learning_rate": own.learning_rate}
+        member |= {"validation": metric, "test": test[i]}
         member["skipped_steps"] = int(skips[i])
         if solved is not None:
             member["solved_at"] = int(solved[i]) or None

@@ -180,9 +180,9 @@ def test_unknown_schedule():
 def test_members_are_seeds_times_learning_rates():
     config = default.get_config()
     config.update(seed=3, seeds=2)
-    assert members(config) == [(3, 1e-3), (4, 1e-3)]
+    assert [m[:2] for m in members(config)] == [(3, 1e-3), (4, 1e-3)]
     config.optimizer.learning_rates = (0.1, 0.2)
-    assert members(config) == [(3, 0.1), (4, 0.1), (3, 0.2), (4, 0.2)]
+    assert [m[:2] for m in members(config)] == [(3, 0.1), (4, 0.1), (3, 0.2), (4, 0.2)]
 
 
 def test_a_stored_configuration_comes_back(tmp_path):
