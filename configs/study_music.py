@@ -4,7 +4,8 @@ from ml_collections import ConfigDict
 
 from configs import default, music
 
-EPOCH = 15  # steps: 229 pieces in batches of 16
+PIECES = 229  # to train on
+EPOCH = 15  # steps, in batches of 16
 PEEPHOLES = {"peepholes": "diagonal"}
 VARIANTS = {
     "V": {"name": "peephole_lstm"},
@@ -29,13 +30,23 @@ def get_config() -> ConfigDict:
     config.variants = ConfigDict({name: {"cell": cell} for name, cell in VARIANTS.items()})
     config.model = default.get_config().model
     config.optimizer.update(name="adam", schedule="constant")
-    config.train.update(
-        steps=50 * EPOCH, eval_every=EPOCH, log_every=EPOCH, patience=15, checkpoint_every=20 * EPOCH
-    )
+    config.train.update(steps=50 * EPOCH, eval_every=EPOCH, log_every=EPOCH, patience=15)
+    config.train.checkpoint_every = 20 * EPOCH
     config.modes = ConfigDict({"tiny": {}, "quick": {}, "full": {}})
     config.modes.tiny = {
         "task": {"buckets": 1},
         "study": {"trials": 2, "hidden_size": (4, 8), "sizes": 2, "best": 2},
         "train": {"steps": 4, "batch_size": 8, "eval_every": 2, "log_every": 2},
+    }
+    config.modes.paper = {
+        "study": {"trials": 200, "sizes": 8, "learning_rate": (1e-6, 1e-2), "best": 20},
+        "optimizer": {"name": "nesterov"},
+        "train": {
+            "steps": 150 * PIECES,
+            "batch_size": 1,
+            "eval_every": PIECES,
+            "log_every": PIECES,
+            "checkpoint_every": 10 * PIECES,
+        },
     }
     return config

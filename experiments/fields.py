@@ -56,7 +56,7 @@ NUMBER = number("a finite number", lambda v: True)
 POSITIVE = number("a positive number", lambda v: v > 0)
 AT_LEAST_ZERO = number("a number of at least 0", lambda v: v >= 0)
 RATE = number("a number in [0, 1)", lambda v: 0 <= v < 1)
-_MEMBER = (integer(0), POSITIVE, RATE, AT_LEAST_ZERO)
+_MEMBER = (integer(0, 2**31 - 1), POSITIVE, RATE, AT_LEAST_ZERO)
 MEMBER = Rule(
     "a seed, a learning rate, a momentum and a noise",
     lambda v: isinstance(v, tuple)

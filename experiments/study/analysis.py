@@ -435,8 +435,8 @@ def _recommendation(
         names = [f"{c.variant} (best in {percent(c.share)})" for c in alike]
         text = (
             f"These trials cannot tell {', '.join(names[:-1])} and {names[-1]} apart"
-            f" ({resamples:,} resamplings). Take {chosen.variant}, which of them has the fewest"
-            f" parameters in its best trial, {chosen.outcome.parameters:,}."
+            f" ({resamples:,} resamplings). Take {chosen.variant}, whose best trial has the fewest"
+            f" parameters among theirs, {chosen.outcome.parameters:,}."
         )
     trial = chosen.outcome.trial
     settings = [f"{name} {getattr(trial, name):.4g}" for name in searched(study)]

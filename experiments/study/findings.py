@@ -119,7 +119,7 @@ def _on_variants(study: Study) -> list[Finding]:
     if has(*most, *less):
         verdict = _matter_most([by_variant[v] for v in most], [by_variant[v] for v in less], margin)
         claim = "Without forget gate (NFG) or output activation (NOAF) it is worse"
-        add(f"{claim}, and more so than as {_listed(less)}", [*most, *less], verdict)
+        add(f"{claim}, and by more than as {_listed(less)}", [*most, *less], verdict)
     if has("CIFG", "NP"):
         verdicts = [no_worse(by_variant[v], margin) for v in ("CIFG", "NP")]
         claim = "Coupling input and forget gate (CIFG) and leaving out peepholes (NP) cost nothing"

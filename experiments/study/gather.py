@@ -22,7 +22,7 @@ def gather(config: ConfigDict, workdir: Path) -> Study:
     searched = search.ranges(config)
     return Study(
         outcomes=tuple(sorted(outcomes, key=lambda o: o.trial)),
-        planned={name: config.study.trials for name in config.cells},
+        planned=dict.fromkeys(config.cells, config.study.trials),
         ranges=searched,
         logarithmic=search.LOGARITHMIC & set(searched),
         reference=config.cells[0],

@@ -112,7 +112,7 @@ def marginal_curves(study: Study, path: Path) -> None:
     names = searched(study)
     rows = -(-len(names) // 2)
     figure = Figure(figsize=(WIDTH, 0.6 + 2.4 * rows), layout="constrained")
-    panels = figure.subplots(rows, 2, sharey=True, squeeze=False).flat
+    panels = list(figure.subplots(rows, 2, sharey=True, squeeze=False).flat)
     for index, (axes, name) in enumerate(zip(panels, names, strict=False)):
         lines = {variant: curves[index] for variant, curves in found.items()}
         if len(found) > MANY:
@@ -121,7 +121,7 @@ def marginal_curves(study: Study, path: Path) -> None:
             _lines(axes, study, lines)
         _scale(axes, study, name)
         axes.grid(alpha=0.3)
-    for axes in list(panels)[len(names) :]:
+    for axes in panels[len(names) :]:
         axes.axis("off")
     figure.supylabel(f"expected test {_metric(study)}", fontsize=10)
     handles, labels = figure.axes[0].get_legend_handles_labels()
@@ -151,6 +151,8 @@ def learning_rates(study: Study, path: Path) -> None:
         axes.set_xscale("log" if "learning_rate" in study.logarithmic else "linear")
         axes.set_ylim(low, high)
         axes.grid(alpha=0.3)
+    for axes in panels[len(variants) - columns : len(variants)]:  # nothing is below them
+        axes.tick_params(labelbottom=True)
     for axes in panels[len(variants) :]:
         axes.axis("off")
     figure.supxlabel("learning rate", fontsize=10)
@@ -213,7 +215,8 @@ def bulk(values: Sequence[float]) -> tuple[float, float]:
 
 def _box(axes: Axes, row: int, values: list[float], color: str) -> None:
     if not values:
-        axes.text(0.01, row, "no trials yet", transform=axes.get_yaxis_transform(), fontsize=8)
+        place = axes.get_yaxis_transform()
+        axes.text(0.01, row, "no trial has a metric", transform=place, va="center", fontsize=8)
         return
     axes.boxplot(
         [values],

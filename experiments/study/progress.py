@@ -47,11 +47,11 @@ class Progress:
             self._live.stop()
 
     @contextmanager
-    def of(self, one: Population) -> Iterator[Listener]:
+    def of(self, one: Population) -> Iterator[Share]:
         """Who is to be told about a population while it is at work."""
         name = f"{one.variant} with {one.hidden_size} units"
         self._tell(one.name, 0.0, f"{name}: compiling")
-        yield Listener(self, one, name)
+        yield Share(self, one, name)
         with self._lock:
             self._finished += _weight(one)
             self._done += len(one.trials)
@@ -76,21 +76,21 @@ class Progress:
             print(f"{self._done} of {self._trials} trials{self._left()}; {texts}", flush=True)
 
     def _left(self) -> str:
-        done = self._finished + sum(share for share, _ in self._at_work.values())
-        if not done:
+        if not self._finished:  # so far it has compiled more than trained
             return ""
+        done = self._finished + sum(share for share, _ in self._at_work.values())
         seconds = (time.monotonic() - self._start) * (self._work - done) / done
         return f", about {seconds:.0f} s left"
 
 
-class Listener:
+class Share:
     """Tells a study's progress about one population."""
 
     def __init__(self, progress: Progress, one: Population, name: str) -> None:
         self._progress, self._one, self._name = progress, one, name
 
     def update(self, step: int, loss: float, steps_rate: float, items_rate: float) -> None:
-        """See `experiments.training.progress.Progress.update`."""
+        """See `experiments.training.loop.Listener`."""
         del steps_rate, items_rate
         self._progress.update(self._one, self._name, step, loss)
 

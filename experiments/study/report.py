@@ -43,15 +43,15 @@ class Picture(NamedTuple):
 
 
 def write(study: Study, directory: Path) -> Path:
-    """Writes report.html, report/*.png, table.md, findings.md and report.json.
+    """Writes report.html, its pictures, table.md, findings.md and report.json.
 
     Returns:
         The page, which needs no other file.
     """
-    (directory / "report").mkdir(parents=True, exist_ok=True)
+    directory.mkdir(parents=True, exist_ok=True)
     pictures = []
     for picture in _pictures(study):
-        path = directory / "report" / picture.name
+        path = directory / picture.name
         picture.draw(study, path)
         pictures.append((picture, _embedded(path)))
     found = findings(study) if study.outcomes else []
@@ -88,8 +88,8 @@ def lines(study: Study) -> list[str]:
 def table(study: Study) -> Rows:
     """The variants beside each other, the heading first."""
     metric = study.metric.replace("_", " ")
-    heading = ["variant", "trials", "diverged", "parameters", f"test {metric}", "difference", "p"]
-    rows = [heading]
+    heading = ["variant", "trials", "diverged", "parameters", f"test {metric}", "difference"]
+    rows = [[*heading, "corrected p"]]
     for comparison in comparisons(study):
         outcomes = of_variant(study, comparison.variant)
         rows.append(

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -34,6 +34,14 @@ from experiments.training.step import (
 )
 from experiments.training.stopwatch import Stopwatch
 from experiments.training.summary import summarize
+
+Start = tuple[TrainState, dict[str, Any]]  # a state, and what the host keeps beside it
+
+
+class Listener(Protocol):
+    """Who is told how far a run is."""
+
+    def update(self, step: int, loss: float, steps_rate: float, items_rate: float) -> None: ...
 
 
 class Diverged(ArithmeticError):
@@ -93,7 +101,14 @@ class Trainer:
     two windows the run may stop, and goes on from there to the bit.
     """
 
-    def __init__(self, task: Task, config: ConfigDict, directory: Path, saved: Checkpoints) -> None:
+    def __init__(
+        self,
+        task: Task,
+        config: ConfigDict,
+        directory: Path,
+        saved: Checkpoints,
+        start: Start | None = None,
+    ) -> None:
         self._task, self._config, self._train = task, config, config.train
         self._directory, self._checkpoints = directory, saved
         self._train_step = make_train_step(task, config)
@@ -104,7 +119,7 @@ class Trainer:
         self._origins: deque[Any] = deque(maxlen=self._train.bad_steps + self._train.log_every)
         self.watch = Stopwatch()
         with self.watch("checkpoint"):
-            self.state, extra = self._restore()
+            self.state, extra = self._restore(start)
         self.watch.add(extra.get("seconds", {}))
         self.step = int(jax.device_get(self.state.step)[0])
         self._saved = self.step if extra else None
@@ -114,15 +129,23 @@ class Trainer:
     def run(
         self,
         recorder: results.Recorder,
-        progress: Progress,
+        progress: Listener,
         windows: Iterator[AbstractContextManager],
+        enough: Callable[[np.ndarray], bool] = np.all,
     ) -> None:
-        """Trains until the last step or until every member is done; each window has a context."""
+        """Trains until the last step or until enough members are done.
+
+        Args:
+            recorder: what values are written to.
+            progress: what is told how far the run is.
+            windows: a context for each window.
+            enough: tells that by which of the members are done [M].
+        """
         try:
             while True:
                 if self._due(self._train.eval_every) and self._evaluated != self.step:
                     self._validate(recorder)
-                over = self.step == self._train.steps or jax.device_get(self.state.done).all()
+                over = self.step == self._train.steps or enough(jax.device_get(self.state.done))
                 if (over or self._due(self._train.checkpoint_every)) and self._saved != self.step:
                     self._save(recorder)
                 if over:
@@ -147,7 +170,7 @@ class Trainer:
     def _due(self, every: int) -> bool:
         return self.step > 0 and (self.step % every == 0 or self.step == self._train.steps)
 
-    def _advance(self, recorder: results.Recorder, progress: Progress) -> None:
+    def _advance(self, recorder: results.Recorder, progress: Listener) -> None:
         """Trains one window; its end waits for the devices."""
         train, before = self._train, self._training_seconds()
         every = (train.log_every, train.eval_every, train.checkpoint_every)
@@ -167,7 +190,7 @@ class Trainer:
         self._stop_if_diverged()
 
     def _log(
-        self, window: list[Means], seconds: float, recorder: results.Recorder, progress: Progress
+        self, window: list[Means], seconds: float, recorder: results.Recorder, progress: Listener
     ) -> None:
         """Writes and shows the means of a window."""
         means = total(window)
@@ -193,18 +216,24 @@ class Trainer:
         self._evaluated, self._saved = self.step, None
 
     def _save(self, recorder: results.Recorder) -> None:
-        extra = {
-            "iterator": self._batches.get_state(),
-            "seconds": self.watch.read(),
-            "position": recorder.position(),
-            "evaluated": self._evaluated,
-        }
+        extra = self._beside() | {"position": recorder.position()}
         with self.watch("checkpoint"):
             self._checkpoints.save(self.step, self.state, extra)
         self._saved = self.step
 
-    def _restore(self) -> tuple[TrainState, dict[str, Any]]:
-        restored = self._checkpoints.restore(abstract_state(self._task, self._config))
+    def part(self, which: np.ndarray) -> Start:
+        """From where another trainer can go on with some of the members [M]."""
+        return jax.tree.map(lambda leaf: leaf[which], self.state), self._beside()
+
+    def _beside(self) -> dict[str, Any]:
+        return {
+            "iterator": self._batches.get_state(),
+            "seconds": self.watch.read(),
+            "evaluated": self._evaluated,
+        }
+
+    def _restore(self, start: Start | None) -> Start:
+        restored = self._checkpoints.restore(abstract_state(self._task, self._config)) or start
         if restored is None:
             return init_state(self._task, self._config), {}
         self._batches.set_state(restored[1]["iterator"])

@@ -47,7 +47,6 @@ class TrainState(flax.struct.PyTreeNode):
 
 def _initializer(task: Task, config: ConfigDict) -> tuple[Callable[..., TrainState], Any]:
     """A function of all members, and these as one `Member` of arrays."""
-    optimizer = guard.guarded(make_optimizer(config))
     worst = -jnp.inf if task.higher_is_better else jnp.inf
 
     def init(member: Member) -> TrainState:
@@ -56,7 +55,7 @@ def _initializer(task: Task, config: ConfigDict) -> tuple[Callable[..., TrainSta
         return TrainState(
             step=jnp.zeros((), jnp.int32),
             params=params,
-            opt_state=optimizer.init(params),
+            opt_state=_optimizer(config, member).init(params),
             carry=task.initial_carry(),
             key=key,
             member=member,
@@ -70,6 +69,11 @@ def _initializer(task: Task, config: ConfigDict) -> tuple[Callable[..., TrainSta
 
     seeds, *settings = zip(*members(config), strict=True)
     return over_members(init), Member(np.array(seeds), *np.array(settings, np.float32))
+
+
+def _optimizer(config: ConfigDict, member: Member) -> optax.GradientTransformation:
+    momentum = member.momentum if config.members else None
+    return guard.guarded(make_optimizer(config, momentum))
 
 
 def init_state(task: Task, config: ConfigDict) -> TrainState:
@@ -106,12 +110,11 @@ def make_train_step(
     """
 
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, Means]:
-        momentum = state.member.momentum if config.members else None
-        optimizer = guard.guarded(make_optimizer(config, momentum))
         loss, grads, carry, means = gradient(task, config, state, batch)
         norm = optax.tree.norm(grads)
         fine = guard.sound(loss, norm, state.opt_state.notfinite_count, state.losses, config)
         grads = guard.keep(fine, grads, jnp.nan)
+        optimizer = _optimizer(config, state.member)
         updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
         updates = jax.tree.map(lambda update: state.member.learning_rate * update, updates)
         means = {"objective": Mean.of(loss), "gradient_norm": Mean.of(norm), **means}

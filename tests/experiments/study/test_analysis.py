@@ -49,6 +49,8 @@ def test_the_best_are_chosen_by_validation_and_have_both_metrics(higher, expecte
         higher_is_better=higher,
     )
     assert [o.trial.number for o in analysis.best(found, "a")] == expected
+    (comparison,) = analysis.comparisons(found)
+    assert comparison.mean == np.mean([found.outcomes[number].test for number in expected])
 
 
 def test_p_and_interval_are_those_of_welch():
@@ -118,7 +120,7 @@ def test_diverged_trials_count_as_the_worst():
     assert analysis.importances(good._replace(outcomes=tuple(failed)), "a")["learning_rate"] > (
         before + 0.2
     )
-    known = failed[:-1] + [outcome("a", 23, test=99.0, validation=1.0, diverged=False)]
+    known = [*failed[:-2], outcome("a", 22, test=99.0), outcome("a", 23, test=0.0, diverged=True)]
     _, metric = analysis._design(good._replace(outcomes=tuple(known)), "a")
     assert metric.count(99.0) == 1 + sum(o.diverged for o in known)
 
@@ -164,7 +166,7 @@ def test_a_marginal_has_its_minimum_where_the_metric_has():
 def test_correlations_are_spearmans_among_the_best():
     sizes, rates = [20, 30, 50, 40, 90], [1e-5, 1e-4, 1e-3, 1e-2, 2e-2]
     trials = [
-        outcome(number=n, hidden_size=s, learning_rate=r, validation=0.1 * n)
+        outcome(number=n, hidden_size=s, learning_rate=r, input_noise=0.1 * n, validation=0.1 * n)
         for n, (s, r) in enumerate(zip(sizes, rates, strict=True))
     ]
     worst = outcome(number=5, hidden_size=20, learning_rate=1.0, validation=9.0)
@@ -174,7 +176,8 @@ def test_correlations_are_spearmans_among_the_best():
     pair = by_pair["hidden_size", "learning_rate"]
     assert pair.number == 5
     assert pair.correlation == pytest.approx(1 - 6 * 2 / (5 * 24))  # two neighbors exchanged
-    assert by_pair["momentum", "input_noise"].correlation is None  # both constant
+    assert by_pair["momentum", "input_noise"].correlation is None  # the momentum is constant
+    assert by_pair["learning_rate", "momentum"].correlation is None
 
 
 def test_a_clearly_better_variant_is_recommended():
@@ -191,13 +194,13 @@ def test_a_clearly_better_variant_is_recommended():
 
 def test_shares_are_those_of_the_bootstrap():
     # The best of a is in a resample unless both draws of four miss it, (3/4)²; then b is the best.
-    found = analysis.recommend(of_tests({"a": [0.0, 5.0, 5.0, 5.0], "b": [1.0] * 4}))
+    found = analysis.recommend(of_tests({"a": [0.0, 5.0, 5.0, 7.0], "b": [1.0] * 4}))
     shares = {c.variant: c.share for c in found.candidates}
     assert shares["b"] == pytest.approx(0.75**2, abs=0.03)
     assert sum(shares.values()) == pytest.approx(1)
     a = found.candidates[1]
-    assert a.expected == pytest.approx(5 * shares["b"], abs=0.01)
-    assert a.interval == (0.0, 5.0)
+    assert a.expected == pytest.approx(5 * (0.75**2 - 0.25**2) + 7 * 0.25**2, abs=0.15)
+    assert a.interval == (0.0, 7.0)  # 7 in (1/4)² of the resamples
 
 
 def test_a_second_variant_that_may_be_best_is_named():

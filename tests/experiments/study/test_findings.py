@@ -114,8 +114,9 @@ def test_hyperparameters_that_matter():
     by_momentum = drawn(lambda t: float(t.momentum > 0.9) + 0.01 * t.input_noise, variants)
     assert verdict(by_momentum, "learning rate") == FAILS
     assert verdict(by_momentum, "momentum") == FAILS
+    two = {"learning_rate": (1e-6, 1e-2), "input_noise": (0.0, 1.0)}
     crossed = drawn(
-        lambda t: float((t.input_noise > 0.5) == (t.learning_rate > 1e-4)), variants, trials=40
+        lambda t: float((t.input_noise > 0.5) == (t.learning_rate > 1e-4)), variants, 40, ranges=two
     )
     assert verdict(crossed, "independently") == FAILS
 

@@ -77,7 +77,7 @@ def written(whole, tmp_path_factory):
 def test_the_page_refers_to_nothing_outside_it(written):
     page = Page((written / "report.html").read_text())
     images = page.all("img")
-    assert len(images) == 6 == len(list((written / "report").glob("*.png")))
+    assert len(images) == 6 == len(list(written.glob("*.png")))
     assert all(i["src"].startswith("data:image/png;base64,iVBOR") for i in images)
     assert all(len(i["alt"]) > 20 for i in images)
     assert not page.all("link")
@@ -120,7 +120,7 @@ def test_the_numbers_are_those_of_the_analysis(whole, written):
         assert found["trials"] == found["planned"] == 8
         assert found["mean"] == comparison.mean
         assert found["p"] == comparison.p
-        assert found["importances"]["learning_rate"] > 0.4
+        assert max(found["importances"], key=found["importances"].get) == "learning_rate"
     candidates = numbers["recommendation"]["candidates"]
     assert sum(candidate["share"] for candidate in candidates) == pytest.approx(1)
     assert candidates[0]["outcome"]["learning_rate"] > 0
@@ -161,7 +161,7 @@ def test_a_single_variant_of_which_nothing_was_searched(tmp_path):
 
 def test_diverged_variants_are_shown_as_such(tmp_path):
     failed = {"validation": None, "test": None, "diverged": True}
-    lost = [outcome("b", n, learning_rate=10.0**-n, **failed) for n in range(1, 9)]
+    lost = [outcome("b", n, learning_rate=0.1 ** (n + 1), **failed) for n in range(8)]
     good = [outcome("a", n, test=1.0 + n) for n in range(8)]
     page = page_of(study([*good, *lost], "ab"), tmp_path / "one")
     assert "b 8 of" in page.text
