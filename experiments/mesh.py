@@ -65,7 +65,7 @@ def make_mesh(config: ConfigDict) -> Mesh:
         ConfigError: if there are not so many devices, or they cannot share the batch.
     """
     data, model = _shape(config)
-    each, pinned = data * model // jax.process_count(), jax.config.jax_default_device
+    each, pinned = data * model // jax.process_count(), jax.config.values["jax_default_device"]
     devices = [d for p in range(jax.process_count()) for d in jax.local_devices(p)[:each]]
     devices = [pinned] if isinstance(pinned, jax.Device) else devices
     if len(devices) < data * model:

@@ -24,6 +24,7 @@ FOLDERS = {  # of the experiments, and those that each may import
     "forecasting": {"data"},
     "music": {"data", "serving"},
     "long_lags": {"perception"},
+    "study": {"training"},
     "tasks": {"data", "language", "perception", "forecasting", "music", "long_lags"},
 }
 

@@ -25,7 +25,7 @@ from experiments.study.trials import HYPERPARAMETERS, Outcome, Study
 ERROR = 0.05  # of all comparisons together, and of every interval
 FOREST_TRIALS = 8  # a forest on fewer trials says nothing
 FEWEST = 4  # trials of a variant without which it is not recommended
-SURE = 0.6  # share of the resamplings in which a variant must be best to be told from the others
+SURE = 0.8  # share of the resamplings in which a variant must be best to be told from the others
 DRAWN = 0.5  # of a variant's trials in a resampling
 POSSIBLE = 0.1  # share from which a variant counts as perhaps the best
 TREES, GRID, SAMPLES = 64, 32, 256  # of a forest; of a marginal curve; of the mean at its points

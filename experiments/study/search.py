@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from ml_collections import ConfigDict
 
+from experiments import command_line
 from experiments.compare import cell_config
 from experiments.config import make_network
 from experiments.study.trials import HYPERPARAMETERS, Trial
@@ -30,12 +31,10 @@ class Population(NamedTuple):
 
 
 def check(config: ConfigDict) -> None:
-    """Builds the task of every cell at the largest size, so that mistakes show before training."""
+    """Raises `ConfigError` for a cell, a task or data that cannot be."""
     for name in config.cells:
-        own = cell_config(config, name)
-        with own.unlocked():
-            own.cell.hidden_size = config.study.hidden_size[1]
-        make_network(own)
+        make_network(cell_config(config, name))
+    command_line.build_task(cell_config(config, config.cells[0]))
 
 
 def draw(config: ConfigDict) -> list[Trial]:

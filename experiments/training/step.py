@@ -45,7 +45,7 @@ class TrainState(flax.struct.PyTreeNode):
     ended: jax.Array  # the step at which it was done, 0 before
 
 
-def _initializer(task: Task, config: ConfigDict) -> tuple[Callable[..., TrainState], Any]:
+def _initializer(task: Task, config: ConfigDict) -> tuple[Callable[..., TrainState], Member]:
     """A function of all members, and these as one `Member` of arrays."""
     worst = -jnp.inf if task.higher_is_better else jnp.inf
 
@@ -67,8 +67,9 @@ def _initializer(task: Task, config: ConfigDict) -> tuple[Callable[..., TrainSta
             ended=jnp.zeros((), jnp.int32),
         )
 
-    seeds, *settings = zip(*members(config), strict=True)
-    return over_members(init), Member(np.array(seeds), *np.array(settings, np.float32))
+    seeds, *settings = map(np.array, zip(*members(config), strict=True))
+    arrays: Any = (seeds, *(values.astype(np.float32) for values in settings))
+    return over_members(init), Member(*arrays)
 
 
 def _optimizer(config: ConfigDict, member: Member) -> optax.GradientTransformation:

@@ -71,8 +71,12 @@ def _members(
     found = []
     for i, own in enumerate(members(config)):
         metric = float(best[i]) if math.isfinite(best[i]) else None
-        member = {"seed": own.seed, "learning_rate": own.learning_rate}
-        member |= {"validation": metric, "test": test[i]}
+        member = {
+            "seed": own.seed,
+            "learning_rate": own.learning_rate,
+            "validation": metric,
+            "test": test[i],
+        }
         member["skipped_steps"] = int(skips[i])
         if solved is not None:
             member["solved_at"] = int(solved[i]) or None
