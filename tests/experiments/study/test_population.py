@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import jax
 import numpy as np
 import pytest
 
@@ -13,6 +14,7 @@ from experiments.config import resolve
 from experiments.study import population
 from experiments.study.search import Population, seed
 from experiments.study.trials import Trial
+from experiments.training import step
 from experiments.training.loop import fit
 from experiments.training.results import read_metrics
 from tests.experiments.conftest import toy_task
@@ -80,13 +82,18 @@ def test_a_trial_is_the_ordinary_run_of_its_settings(config, tmp_path, optimizer
     np.testing.assert_allclose(found.curve, curve, rtol=2e-5)
 
 
-def test_noise_is_on_the_inputs_of_real_networks(tmp_path):
+def test_noise_is_on_the_inputs_of_real_networks_under_vmap_as_alone(tmp_path, monkeypatch):
     config = forecasting.get_config()
     config.mode = "tiny"
     config = resolve(config)
-    (quiet,) = outcomes(config, tmp_path / "quiet", FIRST._replace(input_noise=0.0))
+    without = FIRST._replace(input_noise=0.0)
+    (quiet,) = outcomes(config, tmp_path / "quiet", without)
     (noisy,) = outcomes(config, tmp_path / "noisy", FIRST)
-    assert quiet.curve and not np.allclose(quiet.curve, noisy.curve, rtol=1e-4)
+    assert not np.allclose(quiet.curve, noisy.curve, rtol=1e-4)
+    monkeypatch.setattr(step, "over_members", lambda f, in_axes=0: jax.vmap(f, in_axes))
+    mapped = outcomes(config, tmp_path / "mapped", without, FIRST)
+    for alone, among in zip((quiet, noisy), mapped, strict=True):
+        np.testing.assert_allclose(alone.curve, among.curve, rtol=2e-5)
 
 
 def test_a_trial_that_diverges_is_recorded_and_hurts_no_other(config, tmp_path):
