@@ -163,17 +163,25 @@ def worse(study: Study) -> int:
     return -1 if study.higher_is_better else 1
 
 
+def missing(study: Study) -> dict[str, tuple[int, int]]:
+    """The variants that lack trials: how many are there, and how many there are to be."""
+    there = {variant: len(of_variant(study, variant)) for variant in study.planned}
+    return {v: (there[v], planned) for v, planned in study.planned.items() if there[v] < planned}
+
+
 def best(study: Study, variant: str) -> list[Outcome]:
     """The variant's `study.best` best trials by the validation metric, the best first.
 
-    A trial without a validation or a test metric is never among them.
+    While trials lack it is as large a part of those that are there. A trial without a validation or
+    a test metric is never among them.
     """
     ranked = [
         (worse(study) * outcome.validation, index, outcome)
         for index, outcome in enumerate(of_variant(study, variant))
         if outcome.validation is not None and outcome.test is not None
     ]
-    return [outcome for *_, outcome in sorted(ranked)[: study.best]]
+    there, planned = missing(study).get(variant, (1, 1))
+    return [outcome for *_, outcome in sorted(ranked)[: -(-study.best * there // planned)]]
 
 
 def comparisons(study: Study) -> list[Comparison]:

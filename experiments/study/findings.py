@@ -14,6 +14,7 @@ from experiments.study.analysis import (
     comparisons,
     importances,
     interaction,
+    missing,
     number,
     probability,
     searched,
@@ -39,8 +40,13 @@ class Finding(NamedTuple):
 
 
 def findings(study: Study) -> list[Finding]:
-    """The claims for which the study has the variants and hyperparameters."""
-    return [*_on_variants(study), *_on_hyperparameters(study)]
+    """The claims for which the study has the variants and hyperparameters.
+
+    On all of them an unfinished study has too few trials: large networks train first, so those
+    that are there are no fair sample.
+    """
+    found = [*_on_variants(study), *_on_hyperparameters(study)]
+    return [finding._replace(verdict=OPEN) for finding in found] if missing(study) else found
 
 
 def no_worse(comparison: Comparison, margin: float) -> str:

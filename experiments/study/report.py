@@ -19,6 +19,7 @@ from experiments.study.analysis import (
     correlations,
     importances,
     interaction,
+    missing,
     number,
     of_variant,
     percent,
@@ -135,8 +136,7 @@ def _missing(study: Study) -> list[str]:
     """A line on the trials that are still to come, if any."""
     if not study.outcomes:
         return [NOTHING]
-    counts = {v: (len(of_variant(study, v)), planned) for v, planned in study.planned.items()}
-    short = [f"{v} {have} of {planned}" for v, (have, planned) in counts.items() if have < planned]
+    short = [f"{v} {have} of {planned}" for v, (have, planned) in missing(study).items()]
     if not short:
         return []
     total = f"{len(study.outcomes)} of {sum(study.planned.values())}"

@@ -255,3 +255,13 @@ def test_a_resample_of_diverged_trials_alone_loses():
     shares = {c.variant: c.share for c in found.candidates}
     assert shares["b"] == pytest.approx(0.75**2, abs=0.03)
     assert next(c.expected for c in found.candidates if c.variant == "a") == 1.0
+
+
+def test_of_a_part_of_the_trials_as_large_a_part_is_compared():
+    trials = [outcome("a", n, validation=1.0 + n) for n in range(6)]
+    whole = study(trials, best=4)
+    assert not analysis.missing(whole)
+    assert [o.trial.number for o in analysis.best(whole, "a")] == [0, 1, 2, 3]
+    part = whole._replace(planned={"a": 12})
+    assert analysis.missing(part) == {"a": (6, 12)}
+    assert [o.trial.number for o in analysis.best(part, "a")] == [0, 1]

@@ -6,7 +6,7 @@ import pytest
 
 from experiments.study import findings as module
 from experiments.study.findings import FAILS, HOLDS, OPEN, findings
-from tests.experiments.study.made import NINE, drawn, of_tests
+from tests.experiments.study.made import NINE, drawn, of_tests, outcome, study
 
 CLOSE = (9.99, 10.0, 10.01)  # around a mean of 10, whose margin is 0.1
 
@@ -86,17 +86,6 @@ def test_claims_without_their_variants_or_hyperparameters_are_left_out():
     assert "learning rate" in rate.claim
 
 
-def test_an_unfinished_variant_leaves_its_claims_open_and_others_not():
-    values = {v: list(CLOSE) for v in NINE} | {"CIFG": [10.0], "FGR": []}
-    found = of_tests(values, ranges={})
-    assert verdict(found, "cost nothing") == OPEN
-    assert verdict(found, "On music full gate") == OPEN
-    assert verdict(found, "hurts little") == HOLDS
-    figures = next(f.figures for f in findings(found) if "cost nothing" in f.claim)
-    assert "CIFG has too few (1)" in figures
-    assert "NP +0.00" in figures
-
-
 def test_figures_are_the_differences_with_interval_and_p():
     found = findings(shifted({"FGR": 0.5}))
     figures = next(f.figures for f in found if "FGR" in f.claim and "music" in f.claim)
@@ -134,3 +123,16 @@ def test_the_interval_of_a_mean_share_is_the_bootstraps():
     assert 0.1 < low < 0.2 < 0.4 < high < 0.6
     assert module.share_interval([0.2] * 4) == pytest.approx((0.2, 0.2, 0.2))
     assert module.share_interval([0.2] * 2) is None
+
+
+def test_an_unfinished_study_decides_nothing():
+    trials = [
+        outcome(v, n, test=1.0 + (v == "FGR") + n / 1000, learning_rate=10.0 ** -(n + 1))
+        for v in ("V", "FGR")
+        for n in range(4)
+    ]
+    whole = study(trials, ("V", "FGR"), best=4, about={"task": "music"})
+    verdicts = {f.claim: f.verdict for f in findings(whole)}
+    assert verdicts["On music full gate recurrence (FGR) hurts"] == HOLDS
+    part = whole._replace(outcomes=tuple(trials[:-1]))
+    assert {f.verdict for f in findings(part)} == {OPEN}
