@@ -12,13 +12,12 @@ from experiments.study.analysis import (
     ERROR,
     Comparison,
     comparisons,
-    importances,
-    interaction,
     missing,
     number,
     probability,
     searched,
 )
+from experiments.study.forest import importances, interaction
 from experiments.study.trials import Study
 
 HOLDS, FAILS, OPEN = "holds", "does not hold", "too few trials to say"

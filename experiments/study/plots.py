@@ -14,19 +14,16 @@ from matplotlib.ticker import LogLocator, NullFormatter
 
 from experiments.colors import COLORS
 from experiments.study.analysis import (
-    FOREST_TRIALS,
     Comparison,
-    Marginal,
     best,
     comparisons,
     correlations,
-    importances,
-    marginals,
     number,
     of_variant,
     searched,
     worse,
 )
+from experiments.study.forest import FOREST_TRIALS, Marginal, importances, marginals
 from experiments.study.trials import Outcome, Study
 
 STYLES = ("-", "--", "-.", ":")  # tell lines apart in gray

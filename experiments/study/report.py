@@ -13,21 +13,19 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from experiments.study import plots
 from experiments.study.analysis import (
     Comparison,
-    Recommendation,
     best,
     comparisons,
     correlations,
-    importances,
-    interaction,
     missing,
     number,
     of_variant,
     percent,
     probability,
-    recommend,
     searched,
 )
 from experiments.study.findings import Finding, findings, signed
+from experiments.study.forest import importances, interaction
+from experiments.study.recommendation import Recommendation, recommend
 from experiments.study.trials import Study
 from experiments.tables import Rows, markdown
 

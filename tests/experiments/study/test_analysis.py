@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy.special import stdtr, stdtrit
 
-from experiments.study import analysis
+from experiments.study import analysis, forest, recommendation
 from tests.experiments.study.made import drawn, of_tests, outcome, study
 
 
@@ -91,7 +91,7 @@ def test_one_trial_is_compared_with_nothing():
 
 
 def test_fanova_finds_the_hyperparameter_that_matters():
-    shares = analysis.importances(drawn(steep), "a")
+    shares = forest.importances(drawn(steep), "a")
     assert shares["learning_rate"] > 0.75
     assert max(shares["momentum"], shares["hidden_size"]) < 0.1
     assert sum(shares.values()) <= 1 + 1e-9
@@ -101,11 +101,11 @@ def test_a_hyperparameter_counts_on_the_scale_it_was_drawn_on():
     # Half of the learning rates are below 10⁻⁴, but not a hundredth of their range.
     step = drawn(lambda trial: float(trial.learning_rate > 1e-4))
     momentum = drawn(lambda trial: float(1 - trial.momentum > 0.1))
-    assert analysis.importances(step, "a")["learning_rate"] > 0.9
-    (curve,) = (m for m in analysis.marginals(momentum, "a") if m.name == "momentum")
+    assert forest.importances(step, "a")["learning_rate"] > 0.9
+    (curve,) = (m for m in forest.marginals(momentum, "a") if m.name == "momentum")
     near = [mean for value, mean in zip(curve.values, curve.mean, strict=True) if value > 0.95]
     far = [mean for value, mean in zip(curve.values, curve.mean, strict=True) if value < 0.6]
-    assert len(near) == pytest.approx(analysis.GRID * 0.35, abs=2)
+    assert len(near) == pytest.approx(forest.GRID * 0.35, abs=2)
     assert max(near) < 0.2
     assert min(far) > 0.8
 
@@ -116,18 +116,18 @@ def test_diverged_trials_count_as_the_worst():
         o._replace(diverged=True, validation=None, test=None) if o.trial.learning_rate > 1e-3 else o
         for o in good.outcomes
     ]
-    before = analysis.importances(good, "a")["learning_rate"]
-    assert analysis.importances(good._replace(outcomes=tuple(failed)), "a")["learning_rate"] > (
+    before = forest.importances(good, "a")["learning_rate"]
+    assert forest.importances(good._replace(outcomes=tuple(failed)), "a")["learning_rate"] > (
         before + 0.2
     )
     known = [*failed[:-2], outcome("a", 22, test=99.0), outcome("a", 23, test=0.0, diverged=True)]
-    _, metric = analysis._design(good._replace(outcomes=tuple(known)), "a")
+    _, metric = forest._design(good._replace(outcomes=tuple(known)), "a")
     assert metric.count(99.0) == 1 + sum(o.diverged for o in known)
 
 
 @pytest.mark.parametrize("function", ["importances", "interaction", "marginals"])
 def test_a_forest_needs_trials_that_differ(function):
-    of = getattr(analysis, function)
+    of = getattr(forest, function)
     found = drawn(steep, trials=8)
     assert of(found, "a") is not None
     assert of(found._replace(outcomes=found.outcomes[1:]), "a") is None
@@ -141,7 +141,7 @@ def test_a_forest_needs_trials_that_differ(function):
 
 def test_a_hyperparameter_that_was_not_searched_has_no_share():
     found = drawn(steep, ranges={"learning_rate": (1e-6, 1e-2), "momentum": (0.9, 0.9)})
-    assert analysis.importances(found, "a") == {"learning_rate": pytest.approx(1.0)}
+    assert forest.importances(found, "a") == {"learning_rate": pytest.approx(1.0)}
     assert analysis.correlations(found) == []
 
 
@@ -149,13 +149,13 @@ def test_interaction_is_what_no_hyperparameter_explains_alone():
     def crossed(trial):
         return float((trial.input_noise > 0.5) == (trial.learning_rate > 1e-4))
 
-    assert analysis.interaction(drawn(steep, trials=60), "a") < 0.1
-    assert analysis.interaction(drawn(crossed, trials=60), "a") > 0.6
+    assert forest.interaction(drawn(steep, trials=60), "a") < 0.1
+    assert forest.interaction(drawn(crossed, trials=60), "a") > 0.6
 
 
 def test_a_marginal_has_its_minimum_where_the_metric_has():
     for higher in (False, True):  # the metric itself, whichever way it is read
-        curves = analysis.marginals(drawn(steep, trials=40, higher_is_better=higher), "a")
+        curves = forest.marginals(drawn(steep, trials=40, higher_is_better=higher), "a")
         rate = next(curve for curve in curves if curve.name == "learning_rate")
         best = rate.values[int(np.argmin(rate.mean))]
         assert 2e-5 < best < 5e-4
@@ -183,18 +183,18 @@ def test_correlations_are_spearmans_among_the_best():
 def test_a_clearly_better_variant_is_recommended():
     rng = np.random.default_rng(1)
     values = {"a": 2 + 0.01 * rng.random(20), "b": 1 + 0.01 * rng.random(20)}
-    found = analysis.recommend(of_tests(values))
+    found = recommendation.recommend(of_tests(values))
     assert found.choice == "b"
     assert [c.share for c in found.candidates] == [1.0, 0.0]
     assert found.sentence.startswith("Take b (best in 100 % of 2,000 resamplings; nll 1.00")
     assert "Its best trial: hidden_size 50, learning_rate 0.001" in found.sentence
-    higher = analysis.recommend(of_tests(values, higher_is_better=True))
+    higher = recommendation.recommend(of_tests(values, higher_is_better=True))
     assert higher.choice == "a"
 
 
 def test_shares_are_those_of_the_bootstrap():
     # The best of a is in a resample unless both draws of four miss it, (3/4)²; then b is the best.
-    found = analysis.recommend(of_tests({"a": [0.0, 5.0, 5.0, 7.0], "b": [1.0] * 4}))
+    found = recommendation.recommend(of_tests({"a": [0.0, 5.0, 5.0, 7.0], "b": [1.0] * 4}))
     shares = {c.variant: c.share for c in found.candidates}
     assert shares["b"] == pytest.approx(0.75**2, abs=0.03)
     assert sum(shares.values()) == pytest.approx(1)
@@ -204,7 +204,7 @@ def test_shares_are_those_of_the_bootstrap():
 
 
 def test_a_second_variant_that_may_be_best_is_named():
-    found = analysis.recommend(of_tests({"a": [0.0] * 3 + [5.0] * 2, "b": [1.0] * 5}))
+    found = recommendation.recommend(of_tests({"a": [0.0] * 3 + [5.0] * 2, "b": [1.0] * 5}))
     assert found.choice == "a"
     assert found.candidates[1].share == pytest.approx(0.16, abs=0.03)
     assert "; b is best in 1" in found.sentence
@@ -212,7 +212,7 @@ def test_a_second_variant_that_may_be_best_is_named():
 
 def test_the_trial_is_chosen_by_validation_not_by_test():
     trials = [outcome("a", n, validation=1.0 + n, test=5.0 - n) for n in range(4)]
-    found = analysis.recommend(study(trials))
+    found = recommendation.recommend(study(trials))
     assert found.candidates[0].expected > 4
     assert found.candidates[0].outcome.trial.number == 0
 
@@ -223,8 +223,8 @@ def test_of_variants_that_are_alike_the_smallest_is_taken():
         for v, size, base in (("a", 500, 1.02), ("b", 300, 1.0), ("c", 400, 1.01), ("d", 5, 2.0))
         for n, test in enumerate(base + 0.1 * np.arange(30))
     ]
-    found = analysis.recommend(study(outcomes, "abcd"))
-    assert found.candidates[0].share < analysis.SURE
+    found = recommendation.recommend(study(outcomes, "abcd"))
+    assert found.candidates[0].share < recommendation.SURE
     assert found.choice == "b"
     assert "cannot tell" in found.sentence
     assert "fewest parameters" in found.sentence
@@ -232,17 +232,17 @@ def test_of_variants_that_are_alike_the_smallest_is_taken():
 
 
 def test_ties_are_shared():
-    found = analysis.recommend(of_tests({"a": [1.0] * 4, "b": [1.0] * 4}))
+    found = recommendation.recommend(of_tests({"a": [1.0] * 4, "b": [1.0] * 4}))
     assert [c.share for c in found.candidates] == [0.5, 0.5]
 
 
 def test_variants_without_enough_trials_are_left_out_and_named():
     values = {"a": [1.0] * 4, "b": [0.1] * 3, "c": []}
-    found = analysis.recommend(of_tests(values))
+    found = recommendation.recommend(of_tests(values))
     assert [c.variant for c in found.candidates] == ["a"]
     assert "Left out" in found.sentence
     assert "b, c" in found.sentence
-    nothing = analysis.recommend(of_tests({"a": [1.0] * 3}))
+    nothing = recommendation.recommend(of_tests({"a": [1.0] * 3}))
     assert nothing.choice is None
     assert "Nothing can be recommended yet" in nothing.sentence
 
@@ -251,7 +251,7 @@ def test_a_resample_of_diverged_trials_alone_loses():
     failed = [outcome("a", n, validation=None, test=None, diverged=True) for n in range(3)]
     good = [outcome("a", 3, validation=1.0, test=1.0)]
     others = [outcome("b", n, validation=2.0, test=2.0) for n in range(4)]
-    found = analysis.recommend(study([*failed, *good, *others], "ab"))
+    found = recommendation.recommend(study([*failed, *good, *others], "ab"))
     shares = {c.variant: c.share for c in found.candidates}
     assert shares["b"] == pytest.approx(0.75**2, abs=0.03)
     assert next(c.expected for c in found.candidates if c.variant == "a") == 1.0
