@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from configs import default
-from experiments.config import ConfigError, resolve
+from configs import default, study_music, study_quick
+from experiments.compare import cell_config
+from experiments.config import ConfigError, make_network, resolve
 from experiments.study import search
 from experiments.study.trials import Trial
 
@@ -119,3 +120,26 @@ def test_a_cell_that_cannot_be_built_is_refused_before_training():
     config.cells = ("lstm", "conv_lstm")
     with pytest.raises(ConfigError, match="reads frames"):
         search.check(config)
+
+
+@pytest.mark.parametrize(("mode", "trials"), [("quick", 24), ("full", 24), ("paper", 200)])
+def test_the_study_of_music_has_twelve_variants_that_can_be_built(mode, trials):
+    config = study_music.get_config()
+    config.mode = mode
+    config = resolve(config)
+    assert len(search.draw(config)) == 12 * trials
+    built = {name: make_network(cell_config(config, name)) for name in config.cells}
+    assert len({cell.name for cell in built.values()}) == 12
+    online = (config.train.batch_size, config.optimizer.name) == (1, "nesterov")
+    assert online == (mode == "paper")
+
+
+@pytest.mark.parametrize(
+    ("path", "task"),
+    [("", "forecasting"), ("a/Prices.CSV", "forecasting"), ("a/letters.txt", "char_lm")],
+)
+def test_the_quick_study_takes_the_task_that_a_file_asks_for(path, task):
+    config = resolve(study_quick.get_config(path))
+    assert (config.task.name, config.task.path) == (task, path or None)
+    assert search.ranges(config).keys() == {"hidden_size", "learning_rate"}
+    assert len(search.populations(config, search.draw(config))) == 10
