@@ -6,7 +6,8 @@
 A file that ends in .csv is forecast (configs/forecasting.py says what such a file holds, and
 --config.task.horizon=12 and the like what is forecast), any other is read as UTF-8 text, character
 by character. Without a file it forecasts the generated series. Five cells get eight trials each;
-hidden size and learning rate are drawn anew for each of them.
+hidden size and learning rate are drawn anew for each of them. On two cores of an Intel Xeon with
+other work on them the ten years of daily temperatures took 229 seconds, Shakespeare's plays 532.
 """
 
 from ml_collections import ConfigDict

@@ -18,7 +18,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from absl import flags
+from absl import flags, logging
 from ml_collections import ConfigDict
 
 from experiments import command_line, mesh
@@ -35,6 +35,8 @@ def main(config: ConfigDict, workdir: Path) -> None:
     check_cells(config)
     if not REPORT.value:
         search.check(config)
+        if not flags.FLAGS["verbosity"].present:
+            logging.set_verbosity(logging.ERROR)  # each population would repeat what was said
         with open_workdir(config, workdir):
             run(config, workdir)
     report(config, workdir)

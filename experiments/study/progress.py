@@ -7,15 +7,14 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from types import TracebackType
 
 from ml_collections import ConfigDict
 
 from experiments.study.search import Population
-from experiments.training.progress import PLAIN_SECONDS, live_line
+from experiments.training.progress import PLAIN_SECONDS, Shown, live_line
 
 
-class Progress:
+class Progress(Shown):
     """A live line on a terminal, plain lines elsewhere; several threads may tell it things.
 
     Work is counted in steps times hidden units, done or skipped because a trial stopped early.
@@ -31,20 +30,6 @@ class Progress:
         self._finished, self._at_work = 0.0, dict[str, tuple[float, str]]()
         self._lock, self._start, self._printed = threading.Lock(), time.monotonic(), 0.0
         self._live = live_line("trials", self._trials, self._done) if sys.stdout.isatty() else None
-
-    def __enter__(self) -> Progress:
-        if self._live:
-            self._live.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._live:
-            self._live.stop()
 
     @contextmanager
     def of(self, one: Population) -> Iterator[Share]:

@@ -5,26 +5,19 @@ from __future__ import annotations
 import sys
 import time
 from types import TracebackType
+from typing import Self
 
 from rich import progress
 
 PLAIN_SECONDS = 10.0
 
 
-class Progress:
-    """Shows step, loss, steps a second, items a second and the time left.
+class Shown:
+    """Something with a live line, or none, that is shown inside a `with`."""
 
-    Example:
-        >>> with Progress("lstm", steps=100, first=0, unit="sequences") as shown:
-        ...     shown.update(10, loss=1.5, steps_rate=20.0, items_rate=640.0)
-    """
+    _live: progress.Progress | None
 
-    def __init__(self, title: str, steps: int, first: int, unit: str) -> None:
-        self._title, self._steps, self._unit = title, steps, unit
-        self._live = live_line(title, steps, first) if sys.stdout.isatty() else None
-        self._printed = 0.0
-
-    def __enter__(self) -> Progress:
+    def __enter__(self) -> Self:
         if self._live:
             self._live.start()
         return self
@@ -37,6 +30,20 @@ class Progress:
     ) -> None:
         if self._live:
             self._live.stop()
+
+
+class Progress(Shown):
+    """Shows step, loss, steps a second, items a second and the time left.
+
+    Example:
+        >>> with Progress("lstm", steps=100, first=0, unit="sequences") as shown:
+        ...     shown.update(10, loss=1.5, steps_rate=20.0, items_rate=640.0)
+    """
+
+    def __init__(self, title: str, steps: int, first: int, unit: str) -> None:
+        self._title, self._steps, self._unit = title, steps, unit
+        self._live = live_line(title, steps, first) if sys.stdout.isatty() else None
+        self._printed = 0.0
 
     def update(self, step: int, loss: float, steps_rate: float, items_rate: float) -> None:
         """Shows the latest figures."""
