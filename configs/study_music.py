@@ -41,11 +41,10 @@ VARIANTS = {
 
 def get_config() -> ConfigDict:
     config = music.get_config()
-    config.task.buckets = 3
     config.cells = tuple(VARIANTS)
     config.variants = ConfigDict({name: {"cell": cell} for name, cell in VARIANTS.items()})
     config.model = default.get_config().model
-    config.optimizer.update(name="adam", schedule="constant")
+    config.optimizer.schedule = "constant"
     config.train.update(steps=50 * EPOCH, eval_every=EPOCH, log_every=EPOCH, patience=15)
     config.train.checkpoint_every = 20 * EPOCH
     config.modes = ConfigDict({"tiny": {}, "quick": {}, "full": {}})

@@ -20,20 +20,19 @@ from experiments.fields import FIELDS, Rule
 Momentum = float | jax.Array | None
 
 
-def _nesterov(rate: optax.Schedule, momentum: Momentum) -> optax.GradientTransformation:
-    """Nesterov's momentum m, the rate times 1 - m, as Greff et al. 2017 have it."""
-    own = 0.9 if momentum is None else momentum
-    return optax.chain(optax.sgd(rate, own, nesterov=True), optax.scale(1.0 - own))
-
-
-def _first_decay(momentum: Momentum) -> Momentum:
+def _usual(momentum: Momentum) -> float | jax.Array:
     return 0.9 if momentum is None else momentum
 
 
+def _nesterov(rate: optax.Schedule, momentum: float | jax.Array) -> optax.GradientTransformation:
+    """Nesterov's momentum m, the rate times 1 - m, as Greff et al. 2017 have it."""
+    return optax.chain(optax.sgd(rate, momentum, nesterov=True), optax.scale(1.0 - momentum))
+
+
 OPTIMIZERS = {
-    "adam": lambda rate, m, o: optax.adam(rate, _first_decay(m)),
-    "adamw": lambda rate, m, o: optax.adamw(rate, _first_decay(m), weight_decay=o.weight_decay),
-    "nesterov": lambda rate, m, o: _nesterov(rate, m),
+    "adam": lambda rate, m, o: optax.adam(rate, _usual(m)),
+    "adamw": lambda rate, m, o: optax.adamw(rate, _usual(m), weight_decay=o.weight_decay),
+    "nesterov": lambda rate, m, o: _nesterov(rate, _usual(m)),
     "sgd": lambda rate, m, o: optax.sgd(rate, m),
     "rmsprop": lambda rate, m, o: optax.rmsprop(rate, momentum=m),
 }
@@ -163,9 +162,7 @@ def reads_frames(config: ConfigDict) -> bool:
     return "image_size" in _accepted(lj.CELLS[name])
 
 
-def make_optimizer(
-    config: ConfigDict, momentum: Momentum = None
-) -> optax.GradientTransformation:
+def make_optimizer(config: ConfigDict, momentum: Momentum = None) -> optax.GradientTransformation:
     """Clipping and the optimizer at learning rate 1 times the schedule.
 
     Updates are linear in the learning rate: the runner multiplies them by each member's own. A

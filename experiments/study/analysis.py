@@ -118,12 +118,8 @@ def best(study: Study, variant: str) -> list[Outcome]:
 
 def comparisons(study: Study) -> list[Comparison]:
     """Each variant's best trials against those of the reference, itself among them."""
-    values = {v: _tests(best(study, v)) for v in study.planned}
-    count = max(len(values) - 1, 1)
-    return [
-        _comparison(study, variant, own, values[study.reference], count)
-        for variant, own in values.items()
-    ]
+    found = {v: best(study, v) for v in study.planned}
+    return [_comparison(study, v, own, found[study.reference]) for v, own in found.items()]
 
 
 def correlations(study: Study) -> list[Correlation]:
@@ -141,15 +137,17 @@ def _tests(outcomes: list[Outcome]) -> np.ndarray:
 
 
 def _comparison(
-    study: Study, variant: str, own: np.ndarray, reference: np.ndarray, count: int
+    study: Study, variant: str, outcomes: list[Outcome], others: list[Outcome]
 ) -> Comparison:
+    own, reference = _tests(outcomes), _tests(others)
     mean, median = (float(np.mean(own)), float(np.median(own))) if own.size else (None, None)
     deviation = float(np.std(own, ddof=1)) if own.size > 1 else None
-    sizes = [outcome.parameters for outcome in best(study, variant)]
+    sizes = [outcome.parameters for outcome in outcomes]
     parameters = float(np.median(sizes)) if sizes else None
     about = (variant, own.size, parameters, mean, deviation, median)
     if variant == study.reference or min(own.size, reference.size) < 2:
         return Comparison(*about, None, None, None, None)
+    count = len(study.planned) - 1
     loss, interval, p = welch(worse(study) * own, worse(study) * reference, 1 - ERROR / count)
     return Comparison(*about, loss, interval, p, min(p * count, 1.0))
 

@@ -81,8 +81,8 @@ def _compute(
 
     @jax.jit
     def probe(state: TrainState, batch: Batch) -> Any:
-        loss, grads, _, _ = gradient(
-            task, config, jax.tree.map(lambda leaf: leaf[member], state), batch)
+        own = jax.tree.map(lambda leaf: leaf[member], state)
+        loss, grads, _, _ = gradient(task, config, own, batch)
         return loss, optax.tree.norm(grads), jax.tree.map(optax.tree.norm, grads)
 
     loss, norm, norms = jax.device_get(probe(state, placed))

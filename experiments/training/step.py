@@ -156,9 +156,9 @@ def gradient(
 
 
 def make_evaluate(task: Task, config: ConfigDict) -> Callable[..., list[dict[str, float]]]:
-    """`evaluate(params, split, rests=None) -> each member's summarized values`, without noise.
+    """`evaluate(params, split, rests) -> each member's summarized values`, without noise.
 
-    A member of a study that rests [M] has no values.
+    Of a study's members those that rest [M] have no values; by default none does.
     """
     devices = mesh.make_mesh(config)
     layout = shardings(task, config).carry

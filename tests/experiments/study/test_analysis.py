@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 
 import numpy as np
 import pytest
@@ -12,12 +11,7 @@ from scipy.special import stdtr, stdtrit
 from experiments.study import analysis, forest, recommendation
 from tests.experiments.study.made import drawn, of_tests, outcome, study
 
-
-@pytest.fixture(autouse=True)
-def no_warning():
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        yield
+pytestmark = pytest.mark.usefixtures("no_warning")
 
 
 def steep(trial):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import warnings
 from html.parser import HTMLParser
 
 import pytest
@@ -14,14 +13,9 @@ from experiments.study.analysis import best, comparisons
 from experiments.study.plots import bulk
 from tests.experiments.study.made import drawn, of_tests, outcome, study
 
+pytestmark = pytest.mark.usefixtures("no_warning")
+
 VOID = {"meta", "img", "br", "link"}
-
-
-@pytest.fixture(autouse=True)
-def no_warning():
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        yield
 
 
 class Page(HTMLParser):
