@@ -2,6 +2,8 @@
 # make test        the tests but for the slow ones, which `make test-slow` runs; TESTS=tests/lstm_jax
 #                  runs some of them
 # make lint        ruff and mypy
+# make docs        the documentation, docs/_build/html/index.html
+# make notebooks   writes the badge and the installing cell of every notebook, strips outputs
 # make clean       removes environments and caches, keeps runs
 #
 # Everything runs in an environment of its own, .venv/<Python version>, which is made on first
@@ -20,7 +22,7 @@ VENV := .venv/$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info
 endif
 RUN := $(VENV)/bin/python
 
-.PHONY: demo test test-slow test-all lint env new-env clean
+.PHONY: demo test test-slow test-all lint docs notebooks env new-env clean
 
 demo: env
 	@$(RUN) -m experiments.demo --workdir=runs/demo
@@ -37,6 +39,13 @@ test-all: env
 lint: env
 	@$(RUN) -m ruff check .
 	@$(RUN) -m mypy
+
+docs: env
+	@$(RUN) -m sphinx -W --keep-going -q -b html docs docs/_build/html
+	@echo "docs/_build/html/index.html"
+
+notebooks: env
+	@$(RUN) -m experiments.notebooks
 
 env:
 	@test -x $(RUN) && cmp -s pyproject.toml $(VENV)/pyproject.toml \
@@ -55,5 +64,5 @@ new-env:
 	@cp pyproject.toml $(VENV)/pyproject.toml
 
 clean:
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache build dist
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache build dist docs/_build
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
