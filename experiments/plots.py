@@ -13,10 +13,8 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 
-from experiments.colors import COLORS
 from experiments.training.results import read_metrics
-
-STYLES = ("-", "--", "-.", ":")  # tell lines apart in gray
+from lstm_jax.analysis.style import COLORS, STYLES
 
 
 def learning_curves(directories: Mapping[str, Path], metric: str, path: Path) -> None:

@@ -14,7 +14,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from experiments.bench.contenders import CONTENDERS, FLOOR, label
 from experiments.bench.layers import RACES, fastest
 from experiments.bench.ours import OURS
-from experiments.colors import COLORS
+from lstm_jax.analysis.style import COLORS
 
 MARKERS = ("o", "s", "D", "^", "v", "<", ">", "P", "X")
 DENSE = 30  # the span of values up to which ticks stand between the powers of ten

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from experiments.colors import COLORS
 from experiments.data.csv_series import Dated
 from experiments.forecasting.network import Forecast
+from lstm_jax.analysis.style import COLORS
 
 SHOWN = 3  # origins, side by side
 CHANNELS = 4  # one below the other

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from experiments.colors import RIGHT, WRONG
+from lstm_jax.analysis.style import RIGHT, WRONG
 
 WIDTH = 12.0  # inches
 PANELS = 9  # square images side by side

@@ -10,7 +10,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from experiments.colors import COLORS
+from lstm_jax.analysis.style import COLORS
 
 AT = "right_fraction_at_"  # how a test value at another lag is called
 MARKS = "os^Dv<>P"  # tell lines apart in gray

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from experiments.colors import COLORS
 from experiments.music.midi import notes
+from lstm_jax.analysis.style import COLORS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from experiments.colors import RIGHT, WRONG
+from lstm_jax.analysis.style import RIGHT, WRONG
 
 COLUMNS = 8
 

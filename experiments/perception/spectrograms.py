@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from experiments.colors import RIGHT, WRONG
 from experiments.perception.mel import HOP, to_band
+from lstm_jax.analysis.style import RIGHT, WRONG
 
 WIDTH = 11.0  # inches
 COLUMNS = 4  # of those without a path

@@ -12,7 +12,6 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import LogLocator, NullFormatter
 
-from experiments.colors import COLORS
 from experiments.study.analysis import (
     Comparison,
     best,
@@ -25,8 +24,8 @@ from experiments.study.analysis import (
 )
 from experiments.study.forest import FOREST_TRIALS, Marginal, importances, marginals
 from experiments.study.trials import Outcome, Study
+from lstm_jax.analysis.style import COLORS, STYLES
 
-STYLES = ("-", "--", "-.", ":")  # tell lines apart in gray
 BLUE, VERMILION, GREEN = COLORS[:3]
 GRAY = "#999999"
 WIDTH = 6.4  # inches: so narrow that a phone shows the text large enough

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
+from experiments import page
 from experiments.study import plots
 from experiments.study.analysis import (
     Comparison,
@@ -29,6 +27,7 @@ from experiments.study.recommendation import Recommendation, recommend
 from experiments.study.trials import Study
 from experiments.tables import Rows, markdown
 
+TEMPLATE = Path(__file__).with_name("report.html.jinja")
 NOTHING = "There is nothing to report yet: no trial is finished."
 
 
@@ -52,7 +51,7 @@ def write(study: Study, directory: Path) -> Path:
     for picture in _pictures(study):
         path = directory / picture.name
         picture.draw(study, path)
-        pictures.append((picture, _embedded(path)))
+        pictures.append((picture, page.embedded(path)))
     found = findings(study) if study.outcomes else []
     advice, rows, note = recommend(study), table(study), _note(study)
     numbers = json.dumps(_numbers(study, found, advice), indent=2, allow_nan=False)
@@ -61,7 +60,8 @@ def write(study: Study, directory: Path) -> Path:
     (directory / "table.md").write_text("".join([*missing, markdown(rows), f"\n{note}\n"]))
     listed = [f"- {line}\n" for line in _sentences(found)]
     (directory / "findings.md").write_text("".join([*missing, *listed, f"\n{advice.sentence}\n"]))
-    page = _template().render(
+    written = page.render(
+        TEMPLATE,
         study=study,
         missing=_missing(study),
         advice=advice,
@@ -73,7 +73,7 @@ def write(study: Study, directory: Path) -> Path:
         pictures=pictures,
     )
     path = directory / "report.html"
-    path.write_text(page)
+    path.write_text(written)
     return path
 
 
@@ -271,18 +271,3 @@ def _pictures(study: Study) -> list[Picture]:
         ),
     ]
     return [picture for shown, picture in pictures if shown]
-
-
-def _embedded(path: Path) -> str:
-    return f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}"
-
-
-def _template() -> Any:
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=StrictUndefined,
-    )
-    return environment.get_template("report.html.jinja")

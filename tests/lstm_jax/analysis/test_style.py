@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from experiments.colors import RIGHT, WRONG
+from lstm_jax.analysis.style import RIGHT, WRONG
 
 
 def channels(color):

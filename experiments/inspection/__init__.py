@@ -1,0 +1,1 @@
+"""Looking inside trained runs: what their recurrent networks read, remember and let through."""

@@ -1,0 +1,116 @@
+"""What gates do over a data set: open, shut, or in between."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+from chex import Array
+
+from lstm_jax.analysis import style
+from lstm_jax.analysis.layers import Layer
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+SHUT, OPEN = 0.1, 0.9
+CANDIDATES = ("g", "n")  # what gates let through: tanh, not σ
+
+
+class GateStatistics(NamedTuple):
+    """Of one gate over a data set.
+
+    Attributes:
+      mean: of each unit [H].
+      left: the share of steps at which each unit is left-saturated, below 0.1 [H].
+      right: the share of steps at which each unit is right-saturated, above 0.9 [H].
+      over_time: the mean of all units at each step [T]; NaN where no sequence has that step.
+    """
+
+    mean: Array
+    left: Array
+    right: Array
+    over_time: Array
+
+
+def gate_statistics(*batches: Layer) -> dict[str, GateStatistics]:
+    """Means and saturation of each gate, by unit and over time.
+
+    Args:
+      *batches: one layer of a network, for each batch of the data set.
+
+    Returns:
+      By the letter of the equations; for a cell without gates nothing.
+
+    Raises:
+      ValueError: no batches, or none with a valid step.
+
+    Example:
+      (layer,) = analysis.layers(cell, params, xs)
+      shut = analysis.gate_statistics(layer)["f"].left
+
+    Source: Karpathy et al. 2015, arXiv:1506.02078, section 4.2, figure 3.
+    """
+    if not batches or not any(np.asarray(layer.mask).any() for layer in batches):
+        raise ValueError("gate_statistics: there is no valid step; give batches with some")
+    return {name: _statistics(batches, name) for name in gate_names(batches[0])}
+
+
+def gate_names(layer: Layer) -> tuple[str, ...]:
+    """The gates of a layer, between 0 and 1: not candidates, not the state."""
+    return tuple(n for n in layer.record if n not in (*layer.fields, *CANDIDATES))
+
+
+def _statistics(batches: tuple[Layer, ...], name: str) -> GateStatistics:
+    steps = max(layer.xs.shape[0] for layer in batches)
+    count, sums, times, happened = 0, [0.0, 0.0, 0.0], jnp.zeros(steps), jnp.zeros(steps)
+    for layer in batches:
+        gate = layer.record[name].astype(jnp.float32)
+        valid = layer.mask.reshape(*layer.mask.shape, *[1] * (gate.ndim - 2))
+        for k, value in enumerate((gate, gate < SHUT, gate > OPEN)):
+            sums[k] += jnp.sum(jnp.where(valid, value, 0.0), axis=(0, 1))
+        count += jnp.sum(layer.mask)
+        means = gate.reshape(*gate.shape[:2], -1).mean(axis=-1)
+        length = layer.xs.shape[0]
+        times = times.at[:length].add(jnp.sum(jnp.where(layer.mask, means, 0.0), axis=1))
+        happened = happened.at[:length].add(jnp.sum(layer.mask, axis=1))
+    over_time = jnp.where(happened > 0, times / jnp.maximum(happened, 1), jnp.nan)
+    return GateStatistics(*(jnp.ravel(value / count) for value in sums), over_time)
+
+
+def plot_saturation(statistics: Mapping[str, GateStatistics], title: str = "") -> Figure:
+    """Plots, for each gate, how often each unit is saturated: right against left.
+
+    A unit at the lower right is nearly always open, one at the upper left nearly always shut, one
+    near the origin is a matter of degree.
+
+    Example:
+      figure = analysis.plot_saturation(analysis.gate_statistics(layer))
+    """
+    drawn, axes = style.panels(max(len(statistics), 1), 3.0 * max(len(statistics), 1) + 0.5, 3.4)
+    for index, (own, (name, found)) in enumerate(zip(axes, statistics.items(), strict=False)):
+        own.plot([0, 1], [1, 0], color="black", linewidth=1)
+        own.scatter(
+            found.right, found.left, s=16, alpha=0.6, linewidths=0, color=style.COLORS[index % 7]
+        )
+        own.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03), aspect="equal", xlabel="open (above 0.9)")
+        own.set_title(f"{name}: mean {np.mean(found.mean):.2f}")
+    axes[0].set_ylabel("shut (below 0.1)")
+    drawn.suptitle(title)
+    return drawn
+
+
+def plot_gates_over_time(statistics: Mapping[str, GateStatistics], title: str = "") -> Figure:
+    """Plots each gate's mean over units and sequences against the step.
+
+    Example:
+      figure = analysis.plot_gates_over_time(analysis.gate_statistics(layer))
+    """
+    drawn, axes = style.figure()
+    for index, (name, found) in enumerate(statistics.items()):
+        axes.plot(np.asarray(found.over_time), label=name, **style.line(index))
+    axes.set(xlabel="step", ylabel="mean of the gate", ylim=(0, 1), title=title)
+    style.legend(drawn, axes)
+    return drawn
