@@ -1,4 +1,4 @@
-"""Character language modelling of Python's standard library, of Shakespeare or of any text.
+r"""Character language modelling of Python's standard library, of Shakespeare or of any text.
 
     python -m experiments.train --config=configs/char_lm.py --workdir=runs/shakespeare \
         --config.task.text=shakespeare

@@ -1,8 +1,8 @@
-"""Forecasts of series: ETTh1, three classic ones, a generated one, and any CSV file with dates.
+r"""Forecasts of series: ETTh1, three classic ones, a generated one, and any CSV file with dates.
 
-    python -m experiments.train --config=configs/forecasting.py:etth1 --config.task.horizon=168
+    python -m experiments.train --config=configs/forecasting.py:etth1 --config.task.horizon=168 \
         --workdir=runs/etth1_168
-    python -m experiments.train --config=configs/forecasting.py --config.task.path=PRICES.csv
+    python -m experiments.train --config=configs/forecasting.py --config.task.path=PRICES.csv \
         --config.task.columns=Close --workdir=runs/prices
     python -m experiments.sample --workdir=runs/prices --prompt=PRICES.csv
 

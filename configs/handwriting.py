@@ -1,6 +1,6 @@
-"""Handwriting: digits alone, digits in lines, and writing itself.
+r"""Handwriting: digits alone, digits in lines, and writing itself.
 
-    python -m experiments.train --config=configs/handwriting.py:digits \\
+    python -m experiments.train --config=configs/handwriting.py:digits \
         --config.task.data=pendigits --workdir=runs/digits
     python -m experiments.sample --workdir=runs/digits --prompt=STROKES.txt
 

@@ -1,8 +1,8 @@
-"""Spoken digits, alone and one after the other.
+r"""Spoken digits, alone and one after the other.
 
-    python -m experiments.train --config=configs/speech.py:isolated --config.task.data=fsdd
+    python -m experiments.train --config=configs/speech.py:isolated --config.task.data=fsdd \
         --workdir=runs/digits
-    python -m experiments.train --config=configs/speech.py:connected --config.task.data=fsdd
+    python -m experiments.train --config=configs/speech.py:connected --config.task.data=fsdd \
         --workdir=runs/numbers
     python -m experiments.sample --workdir=runs/numbers --prompt=RECORDING.wav
 

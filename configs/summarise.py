@@ -1,4 +1,4 @@
-"""Summaries of the standard library's docstrings, with a pointer to copy.
+r"""Summaries of the standard library's docstrings, with a pointer to copy.
 
     python -m experiments.train --config=configs/summarise.py --workdir=runs/summarise
     python -m experiments.sample --workdir=runs/summarise \

@@ -1,6 +1,7 @@
 """Kill runs again and again, and hold what is left of them against a run that was let alone.
 
-    python -m experiments.chaos --kills=100 --workdir=runs/chaos
+    python -m experiments.chaos
+    python -m experiments.chaos --kills=100 --workdir=runs/hundred
 
 Victims are killed (SIGKILL) while they start, compile, read data, step, evaluate and save, and
 started again, until they end by themselves. Then parameters, optimizer, keys, iterator, carried
@@ -141,6 +142,7 @@ def _run(config: str, workdir: Path, moment: Moment | None = None) -> bool:
 
 
 def main(workdir: Path) -> None:
+    command_line.load(CONFIG.value)  # a mistake is the command's own, not that of its runs
     started = time.perf_counter()
     hits, found = chaos(CONFIG.value, workdir, KILLS.value, SEED.value)
     rows = [["phase", "kills"], *([phase, str(count)] for phase, count in hits.most_common())]

@@ -1,7 +1,10 @@
-"""Train several cells on the same task for the same budget, and say which is best.
+r"""Train several cells on the same task for the same budget, and say which is best.
 
     python -m experiments.compare --config=configs/music.py --workdir=runs/music
-        --config.cells=lstm,gru --config.seeds=3
+    python -m experiments.compare --config=configs/char_lm.py \
+        --workdir=runs/cells --config.cells=lstm,gru --config.seeds=3
+    python -m experiments.compare --config=configs/long_lags.py \
+        --workdir=runs/long_lags
 
 Each cell trains in a directory of its own, all its seeds at once; a comparison that was
 interrupted goes on where it was. Beside them it writes results.json, table.md and curves.png.
@@ -172,6 +175,7 @@ def main(config: ConfigDict, workdir: Path) -> None:
         print(f"the comparison in {workdir} is complete; choose another --workdir to run afresh")
     show(compare(config, workdir), f"{config.task.name}, {config.seeds} seed(s)")
     print(f"curves: {workdir / 'curves.png'}")
+    print(command_line.next_step("inspect", workdir))
 
 
 if __name__ == "__main__":

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import typing
 from collections.abc import Callable, Collection, Iterable, Mapping
+from inspect import signature
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,6 +16,7 @@ from ml_collections import ConfigDict
 
 import lstm_jax as lj
 from experiments.fields import FIELDS, Rule
+from experiments.nearest import hint
 
 Momentum = float | jax.Array | None
 
@@ -56,12 +57,6 @@ def choose(field: str, value: str, choices: Iterable[str]) -> str:
     raise ConfigError(
         f"config.{field} is {value!r}, choose one of {', '.join(choices)}{hint(value, choices)}"
     )
-
-
-def hint(value: str, choices: Iterable[str]) -> str:
-    """Asks whether the nearest of the choices was meant; empty if none is near."""
-    nearest = difflib.get_close_matches(str(value), list(choices), n=1)
-    return f"; did you mean {nearest[0]!r}?" if nearest else ""
 
 
 def resolve(config: ConfigDict, overrides: Mapping[str, Any] | None = None) -> ConfigDict:
@@ -129,7 +124,7 @@ def make_cell(config: ConfigDict) -> lj.Cell:
     """The cell of `config.cell`, with the regularizers of `config.model` around it."""
     options = config.cell
     build = lj.CELLS[choose("cell.name", options.name, lj.CELLS)]
-    arguments = _cell_arguments(options, _accepted(build))
+    arguments = _cell_arguments(options, accepted_options(build))
     try:
         cell = build(options.hidden_size, **arguments)
     except (TypeError, ValueError) as error:
@@ -159,7 +154,7 @@ def make_network(config: ConfigDict, bidirectional: bool = False, frames: bool =
 def reads_frames(config: ConfigDict) -> bool:
     """Whether the cell reads images rather than vectors."""
     name = choose("cell.name", config.cell.name, lj.CELLS)
-    return "image_size" in _accepted(lj.CELLS[name])
+    return "image_size" in accepted_options(lj.CELLS[name])
 
 
 def make_optimizer(config: ConfigDict, momentum: Momentum = None) -> optax.GradientTransformation:
@@ -249,11 +244,11 @@ def first_line(error: BaseException) -> str:
     return text.strip().splitlines()[0] if text.strip() else type(error).__name__
 
 
-def _accepted(build: Callable[..., lj.Cell]) -> set[str]:
-    """The names of a cell constructor's options, those of its `**options` among them."""
-    hints = typing.get_type_hints(build)
-    (shared,) = typing.get_args(hints["options"])
-    return {*hints, *typing.get_type_hints(shared)}
+def accepted_options(build: Callable[..., lj.Cell]) -> set[str]:
+    """The names of a cell constructor's options, those of its `**options`, if any, among them."""
+    shared = typing.get_args(typing.get_type_hints(build).get("options"))
+    more = {name for options in shared for name in typing.get_type_hints(options)}
+    return more | {*signature(build).parameters}
 
 
 def _cell_arguments(options: ConfigDict, accepted: Collection[str]) -> dict[str, Any]:

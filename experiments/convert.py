@@ -1,8 +1,9 @@
 """Convert a recurrent network on disk from one library's format to another's.
 
-python -m experiments.convert model.pt model.onnx --from=torch --to=onnx
-python -m experiments.convert checkpoint.pth encoder.safetensors --prefix=encoder.rnn.
-python -m experiments.convert model.keras model.pt
+    python -m experiments.convert model.pt model.onnx
+    python -m experiments.convert weights.bin lstm.safetensors --from=torch
+    python -m experiments.convert all.pth rnn.safetensors --prefix=encoder.rnn.
+    python -m experiments.convert model.keras model.pt
 
 torch is a state dict (.pt, .pth, .bin, or .safetensors of PyTorch's names), keras a saved model
 (.keras, .h5), onnx a model with LSTM, GRU or RNN nodes, safetensors what lstm_jax.interop.save
@@ -20,6 +21,7 @@ from absl import flags
 
 from experiments import command_line
 from experiments.config import ConfigError, first_line
+from experiments.nearest import path_hint
 from experiments.serving.checkpoints import READERS, WRITERS, Loaded, format_of
 
 SOURCE = flags.DEFINE_enum(
@@ -49,7 +51,7 @@ def convert(
     """
     kind, wanted = format_of(source, "from", kind), format_of(target, "to", wanted)
     if not source.is_file():
-        raise ConfigError(f"there is no file {source}")
+        raise ConfigError(f"there is no file {source}{path_hint(source)}")
     try:
         loaded = READERS[kind](source, prefix)
         WRITERS[wanted](target, loaded)

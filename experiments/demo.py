@@ -1,6 +1,9 @@
 """Compare five cells on a memory task and on text, in a few minutes on two processor cores.
 
-python -m experiments.demo --workdir=runs/demo
+    python -m experiments.demo
+    python -m experiments.demo --workdir=runs/another
+
+A demo that was interrupted goes on where it was; one that is finished is shown again.
 """
 
 from __future__ import annotations

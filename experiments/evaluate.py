@@ -1,6 +1,7 @@
 """Evaluate the best parameters of a run on its validation or test split.
 
-python -m experiments.evaluate --workdir=runs/char_lm --split=test
+    python -m experiments.evaluate --workdir=runs/text
+    python -m experiments.evaluate --workdir=runs/text --split=valid
 """
 
 from __future__ import annotations
@@ -11,8 +12,7 @@ from absl import flags
 from ml_collections import ConfigDict
 
 from experiments import command_line, tables
-from experiments.config import ConfigError, members
-from experiments.training.loop import load_best
+from experiments.config import members
 from experiments.training.step import add_scores, make_evaluate
 
 SPLIT = flags.DEFINE_enum("split", "test", ["valid", "test"], "The split to evaluate on.")
@@ -21,9 +21,7 @@ SPLIT = flags.DEFINE_enum("split", "test", ["valid", "test"], "The split to eval
 def evaluate(config: ConfigDict, workdir: Path, split: str) -> list[dict[str, float]]:
     """Each member's metrics with its best parameters."""
     task = command_line.build_task(config)
-    state = load_best(task, config, workdir)
-    if state is None:
-        raise ConfigError(f"{workdir} holds no checkpoint; train there first")
+    state = command_line.trained(task, config, workdir)
     values = make_evaluate(task, config)(state.best_params, split)
     return add_scores(task, state.best_params, split, values)
 

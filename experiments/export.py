@@ -1,8 +1,9 @@
-"""Export a trained model, to be served without this project.
+r"""Export a trained model, to be served without this project.
 
-python -m experiments.export --workdir=runs/char_lm --format=stablehlo
-python -m experiments.export --workdir=runs/char_lm --format=onnx --quantize=weights
-python -m experiments.export --workdir=runs/translation --format=safetensors
+    python -m experiments.export --workdir=runs/text
+    python -m experiments.export --workdir=runs/text --format=onnx \
+        --quantize=weights
+    python -m experiments.export --workdir=runs/translation --format=safetensors
 
 It writes into WORKDIR/export, and holds what was written against the model. With --quantize it also
 evaluates the run's test split with the rounded kernels, beside the original ones.
@@ -26,7 +27,6 @@ from experiments.serving import check, onnx, stablehlo
 from experiments.serving.model import Served
 from experiments.serving.quantized import quantized
 from experiments.task import Params, Task
-from experiments.training.loop import load_best
 from experiments.training.results import write_json
 from experiments.training.step import make_evaluate
 from lstm_jax.interop import files
@@ -65,9 +65,7 @@ def export(config: ConfigDict, workdir: Path, kind: str, quantization: str = "no
             + (", and onnxruntime.quantization can go on from there" if kind == "onnx" else "")
         )
     task = command_line.build_task(config)
-    state = load_best(task, config, workdir)
-    if state is None:
-        raise ConfigError(f"{workdir} holds no checkpoint; train there first")
+    state = command_line.trained(task, config, workdir)
     params = best_member(task, state)
     directory = workdir / "export"
     directory.mkdir(exist_ok=True)

@@ -1,6 +1,14 @@
-"""Sample from the best parameters of a run: text to read, music to hear, pictures to look at.
+r"""Sample from the best parameters of a run: text to read, music to hear, pictures to look at.
 
-python -m experiments.sample --workdir=runs/char_lm --prompt="def " --temperature=0.7
+    python -m experiments.sample --workdir=runs/text
+    python -m experiments.sample --workdir=runs/text --prompt="def " \
+        --temperature=0.7 --length=300
+    python -m experiments.sample --workdir=runs/translation \
+        --prompt="ein hund im schnee ."
+    python -m experiments.sample --workdir=runs/music --length=64 --seed=1
+
+What a flag means depends on the task of the run, and each task takes some of them. What was sampled
+is kept in WORKDIR/samples.
 """
 
 from __future__ import annotations
@@ -17,7 +25,6 @@ from ml_collections import ConfigDict
 from experiments import command_line
 from experiments.config import ConfigError
 from experiments.task import Task
-from experiments.training.loop import load_best
 from experiments.training.step import TrainState
 
 PROMPT = (
@@ -55,12 +62,13 @@ def sample(config: ConfigDict, workdir: Path, seed: int = 0, **options: Any) -> 
     task = command_line.build_task(config)
     if task.sample is None:
         raise ConfigError(f"the task {config.task.name!r} has nothing to sample")
-    for name in options:
-        if name not in inspect.signature(task.sample).parameters:
-            raise ConfigError(f"--{name} is no option of the task {config.task.name!r}")
-    state = load_best(task, config, workdir)
-    if state is None:
-        raise ConfigError(f"{workdir} holds no checkpoint; train there first")
+    known = OPTIONS.keys() & inspect.signature(task.sample).parameters
+    if unknown := options.keys() - known:
+        raise ConfigError(
+            f"--{min(unknown)} is no option of the task {config.task.name!r}, which takes"
+            f" {', '.join(f'--{name}' for name in sorted({*known, 'seed'}))}"
+        )
+    state = command_line.trained(task, config, workdir)
     directory = workdir / "samples"
     directory.mkdir(exist_ok=True)
     task.sample(best_member(task, state), jax.random.PRNGKey(seed), directory, **options)

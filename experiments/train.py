@@ -1,7 +1,12 @@
-"""Train a cell on a task, or go on with a run that was interrupted.
+r"""Train a cell on a task, or go on with a run that was interrupted.
 
-    python -m experiments.train --config=configs/char_lm.py --workdir=runs/char_lm
-        --config.cell.name=gru --config.seeds=3
+    python -m experiments.train --config=configs/char_lm.py --workdir=runs/text
+    python -m experiments.train --config=configs/char_lm.py --workdir=runs/gru \
+        --config.cell.name=gru --config.seeds=3 --config.train.steps=500
+    python -m experiments.train --config=configs/adding.py --workdir=runs/try \
+        --config.mode=tiny
+    python -m experiments.train --config=configs/pixels.py:permuted \
+        --workdir=runs/permuted
 
 The directory then holds config.json, metrics.jsonl, TensorBoard events, checkpoints, results.json
 and the learning curves. Any field of configs/default.py or of the config file can be set by
@@ -23,6 +28,7 @@ from ml_collections import ConfigDict
 
 from experiments import command_line, mesh
 from experiments.config import ConfigError, read_json
+from experiments.task import Task
 from experiments.training.loop import fit
 from experiments.training.replay import replay
 from experiments.training.results import mean_text, read_results
@@ -33,12 +39,19 @@ PROFILE = flags.DEFINE_bool("profile", False, "Trace some steps, for Perfetto, i
 
 def train(config: ConfigDict, workdir: Path, profile: bool = False) -> dict[str, Any]:
     """Trains in `workdir`, or returns the results that are there if the run is complete."""
-    complete = (workdir / "results.json").exists()
-    task = None if complete else command_line.build_task(config)
+    return _train(_unfinished(config, workdir), config, workdir, profile)
+
+
+def _unfinished(config: ConfigDict, workdir: Path) -> Task | None:
+    """The task, or None if the run is complete."""
+    return None if (workdir / "results.json").exists() else command_line.build_task(config)
+
+
+def _train(task: Task | None, config: ConfigDict, workdir: Path, profile: bool) -> dict[str, Any]:
     with open_workdir(config, workdir):  # only now: a mistake in config leaves nothing
         results = fit(task, config, workdir, profile) if task else read_results(workdir)
         curves = workdir / "curves.png"
-        if mesh.is_main() and not (complete and curves.exists()):
+        if mesh.is_main() and (task or not curves.exists()):
             from experiments import plots  # matplotlib is slow to import
 
             plots.learning_curves({config.cell.name: workdir}, results["metric"], curves)
@@ -64,11 +77,20 @@ def main(config: ConfigDict, workdir: Path) -> None:
     if config.debug.replay:
         print(json.dumps(compute_again(Path(config.debug.replay)), indent=2, sort_keys=True))
         return
-    if (workdir / "results.json").exists():
+    task = _unfinished(config, workdir)
+    results = _train(task, config, workdir, PROFILE.value)
+    if task is None:
         print(f"the run in {workdir} is complete; choose another --workdir to train afresh")
-    print(describe(train(config, workdir, PROFILE.value)))
+    print(describe(results))
     if (workdir / "profile").exists():
         print(f"trace for https://ui.perfetto.dev: {workdir / 'profile'}")
+    if task:
+        print(command_line.next_step(following(task), workdir))
+
+
+def following(task: Task) -> str:
+    """The command that shows what a network has learnt."""
+    return "sample" if task.sample else "inspect"
 
 
 def compute_again(recorded: Path) -> dict[str, Any]:

@@ -1,7 +1,9 @@
-"""Races our layers against each other, against other libraries and against the floor.
+r"""Race our layers against each other, against other libraries and against the floor.
 
-    python -m experiments.bench --workdir=runs/bench
-    python -m experiments.bench --suites=layers --contenders=fused,torch --shapes=128x32x128x128
+    python -m experiments.bench
+    python -m experiments.bench --suites=layers --contenders=fused,torch \
+        --shapes=128x32x128x128
+    python -m experiments.bench --suites=cells --cells=gru,rnn
 
 It writes results.json, table.md and speed.png, afresh after each suite. Libraries that are not
 installed are left out; pip install -e '.[bench]' brings them all.

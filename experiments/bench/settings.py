@@ -6,7 +6,8 @@ import dataclasses
 from collections.abc import Collection, Sequence
 
 from experiments.bench.problem import Shape
-from experiments.config import ConfigError, hint
+from experiments.config import ConfigError
+from experiments.nearest import hint
 
 
 @dataclasses.dataclass(frozen=True)

@@ -13,9 +13,9 @@ from typing import NamedTuple
 import numpy as np
 from absl import logging
 
-from experiments.config import hint
 from experiments.data import calendar, files
 from experiments.data.calendar import Step
+from experiments.nearest import hint
 
 SEPARATORS = ",;\t"
 MISSING = ("", "na", "n/a", "nan", "null", "none", "?")  # how files write it, in any case

@@ -12,6 +12,7 @@ import numpy as np
 from scipy.io import wavfile
 
 from experiments.config import ConfigError
+from experiments.nearest import path_hint
 
 BOM = "\N{ZERO WIDTH NO-BREAK SPACE}"  # the byte order mark
 
@@ -22,8 +23,9 @@ def sha256(content: bytes) -> str:
 
 
 def refusal(path: Path | ZipPath, field: str, what: str) -> ConfigError:
-    """The error that names the config's field, the file and what is wrong with it."""
-    return ConfigError(f"{field}: {path} {what}")
+    """The error that names the config's field, the file, what is wrong and a file that is near."""
+    near = path_hint(path) if isinstance(path, Path) else ""
+    return ConfigError(f"{field}: {path} {what}{near}")
 
 
 def read_bytes(path: Path | ZipPath, field: str) -> bytes:

@@ -1,8 +1,10 @@
-"""Which variant of a network is best, and which of its settings matter: random search for each.
+r"""Find the best variant of a network, and which of its settings matter, by random search.
 
-    python -m experiments.study --config=configs/study_music.py --workdir=runs/study
+    python -m experiments.study --config=configs/study_music.py \
+        --workdir=runs/study
     python -m experiments.study --report --workdir=runs/study
-    python -m experiments.study --config=configs/study_quick.py:prices.csv --workdir=runs/quick
+    python -m experiments.study --config=configs/study_quick.py:prices.csv \
+        --workdir=runs/prices
 
 Every cell of `config.cells` gets `config.study.trials` trials, each with settings drawn from the
 ranges of `config.study`. Trials of one size train at once, in one program; each device, and each

@@ -25,10 +25,10 @@ from lstm_jax.types import Cell
 
 
 class Registry(dict[str, Callable[..., Cell]]):
-    """Cell constructors by name; an unknown name is answered with the nearest known one."""
+    """Cell constructors by name; an unknown name is answered with the nearest, capitals aside."""
 
     def __missing__(self, name: str) -> Callable[..., Cell]:
-        near = difflib.get_close_matches(str(name), self, 1)
+        near = difflib.get_close_matches(str(name).lower(), self, 1)
         hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(self)}"
         raise KeyError(f"no cell is called {name!r}; {hint}")
 

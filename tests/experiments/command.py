@@ -42,6 +42,52 @@ class Command:
         return self._process.returncode, said
 
 
+class Forks:
+    """Commands as a user gives them, each in a child of one process that has imported a lot."""
+
+    PARENT = """
+import json, os, runpy, sys
+from experiments import command_line
+for line in sys.stdin:
+    name, *sys.argv[1:] = json.loads(line)
+    child = os.fork()
+    if not child:
+        for number in (1, 2):
+            os.dup2(os.open(sys.argv.pop(1), os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
+        code = 0
+        try:
+            runpy.run_module(f"experiments.{name}", run_name="__main__", alter_sys=True)
+        except SystemExit as end:
+            code = end.code or 0
+        sys.stdout.flush()
+        os._exit(code)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+"""
+
+    def __init__(self, directory):
+        self._said = [directory / "stdout", directory / "stderr"]
+        self._parent = subprocess.Popen(
+            [sys.executable, "-W", "ignore", "-c", self.PARENT],
+            cwd=ROOT,
+            env=os.environ | {"COLUMNS": "80"},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def __call__(self, name, *arguments):
+        """The exit code and what was said on stdout and on stderr."""
+        line = json.dumps([name, *map(str, [*self._said, *arguments])])
+        self._parent.stdin.write(f"{line}\n")
+        self._parent.stdin.flush()
+        code = int(self._parent.stdout.readline())
+        return code, *(path.read_text() for path in self._said)
+
+    def close(self):
+        self._parent.stdin.close()
+        self._parent.wait(timeout=60)
+
+
 def outcome(directory):
     """The metrics and, but for times, the results."""
     results = json.loads((directory / "results.json").read_text())

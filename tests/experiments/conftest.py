@@ -12,6 +12,7 @@ from ml_collections import ConfigDict
 from configs import default
 from experiments.config import resolve
 from experiments.task import Mean, Task
+from tests.experiments.command import Forks
 
 SLOPE = np.array([1.0, -2.0, 0.5], np.float32)
 
@@ -23,6 +24,14 @@ def quick_to_compile():
     jax.config.update("jax_disable_most_optimizations", True)
     yield
     jax.config.update("jax_disable_most_optimizations", before)
+
+
+@pytest.fixture(scope="session")
+def forks(tmp_path_factory):
+    """Runs commands fast; see `Forks`."""
+    commands = Forks(tmp_path_factory.mktemp("forks"))
+    yield commands
+    commands.close()
 
 
 class Positions:

@@ -113,4 +113,4 @@ def test_the_command(tmp_path):
     assert code == 0, said
     assert (tmp_path / "a.pt").stat().st_size
     code, said = Command("convert", "start.safetensors", f"--workdir={tmp_path}").end()
-    assert code == 2 and said.splitlines()[-1] == "error: 1 files are named; name two, IN and OUT"
+    assert code == 2 and said.splitlines()[-1] == "error: name two files, IN and OUT; 1 came"

@@ -37,6 +37,14 @@ def refused(read, path, **options):
     return message
 
 
+def test_a_file_that_is_nearly_there_is_named(tmp_path):
+    put(tmp_path, "some text").rename(tmp_path / "my_book.txt")
+    said = refused(files.read_text, tmp_path / "my_bok.txt")
+    assert said.endswith(f"; did you mean '{tmp_path / 'my_book.txt'}'?")
+    assert "did you mean" not in refused(files.read_text, put(tmp_path, ""))
+    assert "did you mean" not in refused(files.read_text, tmp_path / "xyz")
+
+
 def test_a_text_is_read_as_it_is(tmp_path):
     path = put(tmp_path, "a\ufeff\r\nß😀\r\n\n")
     assert files.read_text(path, "config.task.path") == "a\ufeff\r\nß😀\r\n\n"

@@ -4,9 +4,9 @@ import matplotlib.figure
 import numpy as np
 import pytest
 
-from experiments.colors import RIGHT, WRONG
 from experiments.perception import spectrograms
 from experiments.perception.spectrograms import Recognized, plot_recognized, runs
+from lstm_jax.analysis.style import RIGHT, WRONG
 
 
 @pytest.fixture
