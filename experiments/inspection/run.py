@@ -15,7 +15,6 @@ from experiments.config import ConfigError
 from experiments.inspection.calls import Reading, read, taken_apart, titled
 from experiments.sample import best_member
 from experiments.task import Params, Task
-from experiments.training.loop import load_best
 from experiments.training.results import read_metrics
 from lstm_jax import analysis
 from lstm_jax.analysis import Curves, Layer
@@ -56,10 +55,7 @@ def load(config: ConfigDict, workdir: Path) -> Run:
         ConfigError: if the run has no checkpoint, or no network that reads whole sequences.
     """
     task = command_line.build_task(config)
-    state = load_best(task, config, workdir)
-    if state is None:
-        raise ConfigError(f"{workdir} holds no checkpoint; train there first")
-    params = best_member(task, state)
+    params = best_member(task, command_line.trained(task, config, workdir))
     reading = read(task, params)
     if not reading.calls:
         raise ConfigError(

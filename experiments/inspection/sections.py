@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 import jax
 import numpy as np
 
-from experiments.config import BIASES, accepted, make_cell, override
+from experiments.config import BIASES, accepted_options, make_cell, override
 from experiments.inspection import reading_text
 from experiments.inspection.loss_gradient import loss_gradient
 from experiments.inspection.run import Run, flows, whole
@@ -195,7 +195,7 @@ def _trajectories(title: str, layer: Layer) -> Section:
 def _initialization(run: Run) -> Iterator[Section]:
     """What other initial weights and gate biases would have done, on what the first layer reads."""
     layer = whole(next(iter(run.parts.values()))[0])
-    options = accepted(CELLS[run.config.cell.name])
+    options = accepted_options(CELLS[run.config.cell.name])
     bias = next((name for name in BIASES if name in options), None)
     biases = GATE_BIASES if bias else (0.0,)
 

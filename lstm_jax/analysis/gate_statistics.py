@@ -59,7 +59,11 @@ def gate_statistics(*batches: Layer) -> dict[str, GateStatistics]:
 
 
 def gate_names(layer: Layer) -> tuple[str, ...]:
-    """The gates of a layer, between 0 and 1: not candidates, not the state."""
+    """The gates of a layer, between 0 and 1: not candidates, not the state.
+
+    Example:
+      analysis.gate_names(layer)                           # of lj.lstm ("f", "i", "o")
+    """
     return tuple(n for n in layer.record if n not in (*layer.fields, *CANDIDATES))
 
 

@@ -119,7 +119,8 @@ def random_projection(lengths: Array, seed: int = 0) -> Callable[[Array], Array]
         last = jnp.take_along_axis(
             ys, jnp.maximum(lengths - 1, 0).reshape(1, -1, *[1] * (ys.ndim - 2)), axis=0
         )[0]
-        directions = jax.random.normal(jax.random.key(seed), last.shape, jnp.float32)
+        exact = jnp.promote_types(last.dtype, jnp.float32)
+        directions = jax.random.normal(jax.random.key(seed), last.shape, exact)
         directions /= _norm(directions[None])[0].reshape(-1, *[1] * (last.ndim - 1))
         return jnp.sum(directions * last)
 

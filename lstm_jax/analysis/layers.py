@@ -144,7 +144,7 @@ def _walk(
 ) -> tuple[list[Layer], Array]:
     """The layers of a network, and its outputs."""
     if isinstance(network, Cell):
-        mask = jnp.arange(xs.shape[0])[:, None] < lengths
+        mask = jnp.arange(xs.shape[0])[:, None] < lengths[None]
         record = gates(network, params, xs, state, lengths)
         _, ys = unroll(network, params, xs, state, lengths)
         own = Layer(_name(network, path), network, params, xs, state, mask, record)
@@ -165,6 +165,6 @@ def _walk(
 
 def turn(xs: Array, lengths: Array) -> Array:
     """Reverses the valid part of each sequence [T, B, ...]; padding stays behind it."""
-    times = jnp.arange(xs.shape[0])[:, None]
+    times, lengths = jnp.arange(xs.shape[0])[:, None], jnp.asarray(lengths)[None]
     order = jnp.where(times < lengths, lengths - 1 - times, times)
     return jnp.take_along_axis(xs, order.reshape(order.shape + (1,) * (xs.ndim - 2)), axis=0)

@@ -39,10 +39,10 @@ def text_features(text: str) -> dict[str, np.ndarray]:
       text: the characters that the network reads, in order.
 
     Returns:
-      By name, numbers [N]: "inside quotes" (of double ones, until the line's end at the latest),
-      "bracket depth", "position in line", "position in word", "indentation" of the line, and
-      "capital" (whether the character is one). Those that do not change over the text are left
-      out.
+      By name, numbers [N]: "inside quotes" (double ones, until the line's end at the latest),
+      "bracket depth" (of brackets outside quotes), "position in line", "position in word",
+      "indentation" (of the line), and "capital" (whether the character is one). Those that do not
+      change over the text are left out.
 
     Example:
       analysis.text_features('a "b" c')["inside quotes"]    # [0, 0, 1, 1, 0, 0, 0]
@@ -62,7 +62,8 @@ def _walk(text: str):
             quoted, column, word, indent, leading = False, 0, 0, 0, True
         else:
             quoted ^= character == '"'
-            depth = max(depth + (character in OPENING) - (character in CLOSING), 0)
+            depth += 0 if quoted else (character in OPENING) - (character in CLOSING)
+            depth = max(depth, 0)
             column += 1
             word = word + 1 if character.isalnum() or character == "_" else 0
             leading &= character in " \t"

@@ -53,7 +53,8 @@ def trajectories(layer: Layer, field: str = "h", components: int = 2) -> Traject
             f"trajectories: components is {components}; give 1 to {states.shape[-1]}"
         )
     valid = layer.mask[..., None]
-    mean = jnp.sum(jnp.where(valid, states, 0), axis=(0, 1)) / jnp.maximum(jnp.sum(valid), 1)
+    count = jnp.maximum(jnp.sum(valid), 1)
+    mean = jnp.sum(jnp.where(valid, states, 0), axis=(0, 1), keepdims=True) / count
     centered = jnp.where(valid, states - mean, 0)
     covariance = jnp.einsum("tbi,tbj->ij", centered, centered)
     values, vectors = jnp.linalg.eigh(covariance)
