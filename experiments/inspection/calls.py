@@ -95,18 +95,19 @@ def titled(module: str, layer: str, reading: Reading) -> str:
     return f"{module}, {layer}" if len(reading.calls) > 1 else layer
 
 
-def stream(reading: Reading) -> int:
-    """The stream of a text to look at: not the first, whose window of warm-up is empty."""
-    return min(1, reading.batches[0].inputs.shape[1] - 1)
+def streams(batch_size: int) -> slice:
+    """The streams of a text to look at: not the first, which forgets its empty warm-up."""
+    first = min(1, batch_size - 1)
+    return slice(first, first + STREAMS)
 
 
 def symbols(task: Task, params: Params, reading: Reading) -> list[str] | None:
-    """What the joined windows of a text hold in one stream; None for other tasks."""
+    """What the joined windows of a text hold in their first stream; None for other tasks."""
     if task.serve is None or not isinstance(reading.batches[0], Window):
         return None
     known = task.serve(params).inputs.names
     read = np.concatenate([np.asarray(batch.inputs) for batch in reading.batches])
-    return [known[number] for number in read[:, stream(reading)]] if known else None
+    return [known[number] for number in read[:, streams(read.shape[1])][:, 0]] if known else None
 
 
 @contextmanager
@@ -166,6 +167,7 @@ def _in_order(call: Call) -> jax.Array:
 def _joined(calls: list[Call]) -> Call:
     """Windows that follow each other as one, of some of its streams."""
     first = calls[0]
-    xs = jnp.concatenate([call.xs[:, :STREAMS] for call in calls])
-    state = jax.tree.map(lambda leaf: leaf[:STREAMS], first.initial_state)
+    chosen = streams(first.xs.shape[1])
+    xs = jnp.concatenate([call.xs[:, chosen] for call in calls])
+    state = jax.tree.map(lambda leaf: leaf[chosen], first.initial_state)
     return first._replace(xs=xs, initial_state=state, lengths=jnp.full(xs.shape[1], len(xs)))

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from experiments.inspection.calls import stream, symbols
+from experiments.inspection.calls import symbols
 from experiments.inspection.run import Run
 from experiments.inspection.section import Section, file_name
 from lstm_jax import analysis
@@ -20,21 +20,20 @@ TRACKERS = 4  # that are shown
 def sections(run: Run) -> Iterator[Section]:
     """A heat map for every task; for character models the cells that track something as well."""
     read = symbols(run.task, run.params, run.reading)
-    sequence = 0 if read is None else stream(run.reading)
     title, batches = next(iter(run.parts.items()))
     layer = batches[len(batches) // 2]
     start = 0 if read is None else min(len(layer.xs) // 2, max(len(layer.xs) - STEPS, 0))
-    yield from _heat_map(title, layer, sequence, read, start)
+    yield from _heat_map(title, layer, read, start)
     if read is not None and max(map(len, read)) == 1:
         for title, batches in run.parts.items():
-            yield from _trackers(title, batches[0], sequence, read)
+            yield from _trackers(title, batches[0], read)
 
 
 def _heat_map(
-    title: str, layer: Layer, sequence: int, read: list[str] | None, start: int
+    title: str, layer: Layer, read: list[str] | None, start: int
 ) -> Iterator[Section]:
-    kept = np.asarray(analysis.retention(layer))[start : start + STEPS, sequence]
-    kept = kept.reshape(len(kept), -1)[np.asarray(layer.mask)[start : start + STEPS, sequence]]
+    kept = np.asarray(analysis.retention(layer))[start : start + STEPS, 0]
+    kept = kept.reshape(len(kept), -1)[np.asarray(layer.mask)[start : start + STEPS, 0]]
     if not np.ptp(kept):
         return
     marks = [""] * len(kept) if read is None else read[start : start + STEPS]
@@ -49,8 +48,8 @@ def _heat_map(
     )
 
 
-def _trackers(title: str, layer: Layer, sequence: int, read: list[str]) -> Iterator[Section]:
-    memory = np.asarray(layer.record[layer.memory])[:, sequence]
+def _trackers(title: str, layer: Layer, read: list[str]) -> Iterator[Section]:
+    memory = np.asarray(layer.record[layer.memory])[:, 0]
     text = "".join(read)
     found = analysis.trackers(memory, analysis.text_features(text))
     for tracker in found[:TRACKERS]:

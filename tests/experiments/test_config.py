@@ -119,6 +119,16 @@ def test_chrono_sets_the_bias_that_a_cell_has(name, expected):
     assert make_cell(config) == expected()
 
 
+def test_a_constructor_of_ones_own_needs_no_options(monkeypatch):
+    monkeypatch.setitem(lj.CELLS, "own", lambda size: lj.gru(size, update_bias=0.5))
+    config = default.get_config()
+    config.cell.update(name="own", hidden_size=7, chrono=50)
+    assert make_cell(config) == lj.gru(7, update_bias=0.5)
+    config.cell.use_bias = False
+    with pytest.raises(ConfigError, match="config.cell.use_bias is set, but the cell 'own' has"):
+        make_cell(config)
+
+
 def test_unknown_cells_and_options():
     config = default.get_config()
     config.cell.name = "lstn"

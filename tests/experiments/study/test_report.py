@@ -4,49 +4,16 @@ from __future__ import annotations
 
 import json
 import math
-from html.parser import HTMLParser
 
 import pytest
 
 from experiments.study import report
 from experiments.study.analysis import best, comparisons
 from experiments.study.plots import bulk
+from tests.experiments.page import Page
 from tests.experiments.study.made import drawn, of_tests, outcome, study
 
 pytestmark = pytest.mark.usefixtures("no_warning")
-
-VOID = {"meta", "img", "br", "link"}
-
-
-class Page(HTMLParser):
-    """Reads a page, whose elements have to be closed in order."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.opened, self.elements, self.words = [], [], []
-        self.feed(text)
-        self.close()
-        assert self.opened == []
-
-    def handle_starttag(self, tag, attributes):
-        self.elements.append((tag, dict(attributes)))
-        if tag not in VOID:
-            self.opened.append(tag)
-
-    def handle_endtag(self, tag):
-        assert self.opened.pop() == tag
-
-    def handle_data(self, data):
-        if self.opened and self.opened[-1] != "style":
-            self.words.append(data)
-
-    @property
-    def text(self):
-        return " ".join(" ".join(self.words).split())
-
-    def all(self, tag):
-        return [attributes for name, attributes in self.elements if name == tag]
-
 
 def metric(trial):
     return (math.log10(trial.learning_rate) + 4) ** 2 + (trial.variant == "NFG")
