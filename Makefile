@@ -1,6 +1,6 @@
 # make demo        compare the cells on two tasks; tables, samples and plots in runs/demo
-# make test        the tests but for the slow ones, which `make test-slow` runs; TESTS=tests/lstm_jax
-#                  runs some of them
+# make test        the tests but for the slow ones, which `make test-slow` runs; with either,
+#                  TESTS=tests/lstm_jax runs some of them
 # make lint        ruff and mypy
 # make docs        the documentation, docs/_build/html/index.html
 # make notebooks   writes the badge and the installing cell of every notebook, strips outputs
@@ -31,7 +31,7 @@ test: env
 	@$(RUN) -m pytest -n 2 -m "not slow" $(TESTS)
 
 test-slow: env
-	@$(RUN) -m pytest -n 2 -m slow
+	@$(RUN) -m pytest -n 2 -m slow $(TESTS)
 
 test-all: env
 	@$(RUN) -m pytest -n 2

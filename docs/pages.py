@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import importlib.util
 import pkgutil
 import re
@@ -10,13 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from docs import docstrings, equations, tables
+from experiments import help
 
 ROOT = Path(__file__).parents[1]
 MARK = re.compile(r"^<!-- (\w+): (.+) -->$", re.MULTILINE)
-COMMANDS = (
-    "train", "evaluate", "sample", "compare", "study", "inspect", "export", "convert", "bench",
-    "chaos", "demo",
-)  # fmt: skip
 
 
 def process(app, name: str, source: list[str]) -> None:
@@ -32,17 +28,10 @@ def fill(text: str) -> str:
 
 
 def commands(_: str) -> str:
-    """The docstring of every command that there is."""
+    """The docstring of every command."""
     return "\n\n".join(
-        f"## {name}\n\n{rst(docstrings.convert(doc))}" for name, doc in found_commands().items()
+        f"## {name}\n\n{rst(docstrings.convert(help.docstring(name)))}" for name in help.COMMANDS
     )
-
-
-def found_commands() -> dict[str, str]:
-    """The commands by name, each with the docstring of its module, which is not imported."""
-    places = {n: (f"experiments/{n}.py", f"experiments/{n}/__main__.py") for n in COMMANDS}
-    files = {n: [ROOT / p for p in paths if (ROOT / p).exists()] for n, paths in places.items()}
-    return {n: ast.get_docstring(ast.parse(f[0].read_text())) or "" for n, f in files.items() if f}
 
 
 def package(name: str) -> str:

@@ -34,7 +34,7 @@ LIST = "python -m experiments"
 
 def overview() -> str:
     """The commands, a line each."""
-    lines = [_wrap(f"{name:8}  {_docstring(name).splitlines()[0]}", "  ", 12) for name in COMMANDS]
+    lines = [_wrap(f"{name:8}  {docstring(name).splitlines()[0]}", "  ", 12) for name in COMMANDS]
     return "\n".join(
         [
             f"{LIST}.NAME runs a command, from the root of the repository:",
@@ -48,25 +48,26 @@ def overview() -> str:
     )
 
 
-def text(docstring: str, own: Iterable[flags.Flag]) -> str:
-    """A command's help, as wide as the terminal.
-
-    Args:
-        docstring: what the command does; blocks that are indented are examples, and stay as they
-            are.
-        own: the flags of the command.
-    """
-    blocks = docstring.strip().split("\n\n")
-    parts = [block if block.startswith(" ") else _wrap(block) for block in blocks]
-    entries = "\n".join(map(_entry, own))
-    return "\n\n".join([*parts, f"Flags:\n{entries}", f"{LIST} lists all commands."])
-
-
-def _docstring(command: str) -> str:
+def docstring(command: str) -> str:
+    """What a command says of itself; it is not imported."""
     root = Path(__file__).parent
     paths = (root / f"{command}.py", root / command / "__main__.py")
     source = next(path for path in paths if path.is_file()).read_text()
     return ast.get_docstring(ast.parse(source)) or ""
+
+
+def text(about: str, own: Iterable[flags.Flag]) -> str:
+    """A command's help, as wide as the terminal.
+
+    Args:
+        about: what the command does; blocks that are indented are examples, and stay as they
+            are.
+        own: the flags of the command.
+    """
+    blocks = about.strip().split("\n\n")
+    parts = [block if block.startswith(" ") else _wrap(block) for block in blocks]
+    entries = "\n".join(map(_entry, own))
+    return "\n\n".join([*parts, f"Flags:\n{entries}", f"{LIST} lists all commands."])
 
 
 def _entry(flag: flags.Flag) -> str:

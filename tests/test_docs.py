@@ -17,6 +17,7 @@ import pytest
 
 import lstm_jax as lj
 from docs import docstrings, equations, pages, tables
+from experiments import help
 from tests.examples import blocks, commands, run
 
 ROOT = Path(__file__).parents[1]
@@ -72,7 +73,8 @@ def test_the_cell_of_contributing_runs_and_is_its_equations():
 def test_commands_parse():
     """Every command that is shown exists, and so do its configuration and all that it sets."""
     shown = [text for path in [ROOT / "README.md", *PAGES] for text in blocks(path, "sh")]
-    shown += [tables.read(name)["command"] for name in NAMES] + [*pages.found_commands().values()]
+    shown += [tables.read(name)["command"] for name in NAMES]
+    shown += map(help.docstring, help.COMMANDS)
     found = [command for text in shown for command in commands(text)]
     assert len(found) > 30
     for command in found:
@@ -155,8 +157,8 @@ def test_every_cell_has_its_equations(name):
 def test_every_command_and_module_is_there():
     files = [*ROOT.glob("experiments/[!_]*.py"), *ROOT.glob("experiments/*/__main__.py")]
     runs = [p for p in files if '__name__ == "__main__"' in p.read_text()]
-    names = {p.parent.name if p.stem == "__main__" else p.stem for p in runs} - {"victim"}
-    assert set(pages.found_commands()) == names
+    names = {p.parent.name if p.stem == "__main__" else p.stem for p in runs}
+    assert {*help.COMMANDS} == names - {"victim", "notebooks"}
     text = "".join(filled(path) for path in (ROOT / "docs/api").glob("*.md"))
     for path in LIBRARY:
         module = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")

@@ -25,6 +25,7 @@ FOLDERS = {  # of the experiments, and those that each may import
     "music": {"data", "serving"},
     "long_lags": {"perception"},
     "study": {"training"},
+    "inspection": {"training", "language"},
     "tasks": {"data", "language", "perception", "forecasting", "music", "long_lags"},
 }
 

@@ -8,7 +8,7 @@ import pytest
 from tests.examples import blocks, run
 
 README = Path(__file__).parent.parent / "README.md"
-CORE, OWN_CELL, FLAX, WEIGHTS = blocks(README)
+CORE, OWN_CELL, FLAX, WEIGHTS, INSIDE = blocks(README)
 
 
 def test_python_examples_run_and_give_what_their_comments_say():
@@ -28,3 +28,10 @@ def test_weights_come_from_pytorch_and_go_to_files(tmp_path, monkeypatch):
     assert names["ys"].shape == (100, 8, 128) and names["y"].shape == (1, 64)
     assert {node.op_type for node in names["model"].graph.node} >= {"LSTM"}
     assert names["small"][0][0].kernel.values.dtype == np.int8
+
+
+def test_what_lies_inside_is_shown():
+    names = run(CORE, INSIDE, source="README.md")
+    assert names["flow"].shape == (100, 8) and names["steps"].shape == (128,)
+    assert np.all(np.asarray(names["flow"]) > 0) and np.all(np.asarray(names["steps"]) > 0)
+    assert names["figure"].axes[0].get_lines()

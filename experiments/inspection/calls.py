@@ -70,7 +70,8 @@ def read(task: Task, params: Params, split: str = "valid") -> Reading:
     What a network reads step by step, as one that is fed attention's contexts does, is left out.
     """
     batches = [*itertools.islice(task.eval_batches(split), BATCHES)]
-    carry, seen = task.initial_carry(), []
+    carry = task.initial_carry()
+    seen: list[Call] = []
     for batch in batches:
         with _recorded(seen):
             _, (carry, _) = task.loss(params, carry, batch, None)

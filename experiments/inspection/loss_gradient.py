@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from flax import linen as nn
 
 from experiments.inspection.calls import (
@@ -18,7 +19,7 @@ from experiments.inspection.calls import (
 )
 from experiments.task import Params, Task
 from lstm_jax.analysis.gradient_flow import no_changes, norms, probe
-from lstm_jax.linen import Recurrent, swap
+from lstm_jax.linen import Recurrent
 from lstm_jax.recurrence.unroll import unroll
 
 
@@ -63,5 +64,5 @@ def _run(module: Recurrent, changes: Any, arguments: Any, options: Any) -> tuple
     named = given(module, arguments, options)
     probed, own = probe(module.cell, parameters(module), changes)
     reads = ("xs", "initial_state", "lengths", "mask", "resets", "reverse")
-    state, ys = unroll(probed, own, *(named[name] for name in reads), method="scan")
-    return state, ys if module.time_major else swap(ys)
+    state, ys = unroll(probed, own, **{name: named[name] for name in reads}, method="scan")
+    return state, ys if module.time_major else jnp.swapaxes(ys, 0, 1)

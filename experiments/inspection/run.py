@@ -101,7 +101,8 @@ def losses(task: Task, workdir: Path) -> Curves | None:
     validation before.
     """
     name = "loss" if task.higher_is_better else task.metric
-    train, valid = defaultdict(list), defaultdict(list)
+    train: dict[int, list[float]] = defaultdict(list)
+    valid: dict[int, list[float]] = defaultdict(list)
     for line in read_metrics(workdir / "metrics.jsonl"):
         if line.get(name) is not None and line["split"] in ("train", "valid"):
             (train if line["split"] == "train" else valid)[line["step"]].append(line[name])

@@ -68,20 +68,20 @@ def gate_names(layer: Layer) -> tuple[str, ...]:
 
 
 def _statistics(batches: tuple[Layer, ...], name: str) -> GateStatistics:
-    steps = max(layer.xs.shape[0] for layer in batches)
-    count, sums, times, happened = 0, [0.0, 0.0, 0.0], jnp.zeros(steps), jnp.zeros(steps)
-    for layer in batches:
-        gate = layer.record[name].astype(jnp.float32)
-        valid = layer.mask.reshape(*layer.mask.shape, *[1] * (gate.ndim - 2))
-        for k, value in enumerate((gate, gate < SHUT, gate > OPEN)):
-            sums[k] += jnp.sum(jnp.where(valid, value, 0.0), axis=(0, 1))
-        count += jnp.sum(layer.mask)
-        means = gate.reshape(*gate.shape[:2], -1).mean(axis=-1)
-        length = layer.xs.shape[0]
-        times = times.at[:length].add(jnp.sum(jnp.where(layer.mask, means, 0.0), axis=1))
-        happened = happened.at[:length].add(jnp.sum(layer.mask, axis=1))
-    over_time = jnp.where(happened > 0, times / jnp.maximum(happened, 1), jnp.nan)
-    return GateStatistics(*(jnp.ravel(value / count) for value in sums), over_time)
+    gates = [layer.record[name].reshape(*layer.mask.shape, -1) for layer in batches]
+    rows = jnp.concatenate([g[b.mask] for g, b in zip(gates, batches, strict=True)])
+    steps = max(len(gate) for gate in gates)
+    total, count = jnp.zeros(steps), jnp.zeros(steps)
+    for gate, layer in zip(gates, batches, strict=True):
+        means = jnp.where(layer.mask, gate.mean(axis=-1), 0.0)
+        total = total.at[: len(gate)].add(means.sum(axis=1))
+        count = count.at[: len(gate)].add(layer.mask.sum(axis=1))
+    return GateStatistics(
+        mean=rows.mean(axis=0),
+        left=(rows < SHUT).mean(axis=0),
+        right=(rows > OPEN).mean(axis=0),
+        over_time=jnp.where(count > 0, total / jnp.maximum(count, 1), jnp.nan),
+    )
 
 
 def plot_saturation(statistics: Mapping[str, GateStatistics], title: str = "") -> Figure:

@@ -156,10 +156,10 @@ def growth(flow: Array) -> Growth:
     curve = over_lag(flow)
     if len(curve) < 2:
         raise ValueError(f"growth: flow has {len(curve)} steps; give two or more")
-    positive = curve > 0
-    if not positive.all():
+    known = curve[: int(np.cumprod(curve > 0).sum())]  # before it underflows
+    if len(known) < 2:
         return Growth(0.0, 0.0, "vanishing")
-    slope = np.polyfit(np.arange(len(curve)), np.log(curve), 1)[0]
+    slope = np.polyfit(np.arange(len(known)), np.log(known), 1)[0]
     change = slope * (len(curve) - 1)
     verdict = "held"
     if change < np.log(SMALL):

@@ -97,6 +97,8 @@ def plot_time_constants(constants: Mapping[str, Array], title: str = "") -> Figu
     Example:
       figure = analysis.plot_time_constants({"lstm": analysis.time_constants(layer)})
     """
+    from matplotlib.ticker import LogLocator
+
     drawn, axes = style.figure()
     for index, (name, values) in enumerate(constants.items()):
         ordered = np.sort(np.asarray(values, np.float64))
@@ -105,8 +107,9 @@ def plot_time_constants(constants: Mapping[str, Array], title: str = "") -> Figu
         label = name if len(shown) else f"{name}: keeps nothing by itself"
         axes.plot(share, shown, label=label, **style.line(index))
     axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.yaxis.set_major_formatter("{x:g}")
-    axes.yaxis.set_minor_formatter("{x:g}")
+    axes.minorticks_off()
     axes.set(xlabel="share of the units", ylabel="time constant, steps", title=title)
     style.legend(drawn, axes)
     return drawn

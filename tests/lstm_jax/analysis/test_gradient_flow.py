@@ -106,9 +106,12 @@ def test_growth(factor, verdict):
 
 
 def test_a_gradient_that_underflows_has_vanished():
-    flow = np.array([[0.0], [1e-30], [1.0]])
-    assert analysis.growth(flow) == (0.0, 0.0, "vanishing")
-    assert_close(over_lag(flow), np.array([1.0, 1e-30, 0.0]))
+    flow = np.array([[0.0], [1e-4], [1e-2], [1.0]])
+    factor, total, verdict = analysis.growth(flow)
+    assert_close(np.array([factor, total]), np.array([1e-2, 1e-6]))
+    assert verdict == "vanishing"
+    assert analysis.growth(flow * (flow == 1)) == (0.0, 0.0, "vanishing")
+    assert_close(over_lag(flow), np.array([1.0, 1e-2, 1e-4, 0.0]))
 
 
 def test_growth_wants_two_steps():
