@@ -106,12 +106,11 @@ def losses(task: Task, workdir: Path) -> Curves | None:
     for line in read_metrics(workdir / "metrics.jsonl"):
         if line.get(name) is not None and line["split"] in ("train", "valid"):
             (train if line["split"] == "train" else valid)[line["step"]].append(line[name])
-    steps, before, means = sorted(valid), -1, []
-    for step in steps:
-        since = [x for s, xs in train.items() if before < s <= step for x in xs]
+    steps, means = sorted(valid), []
+    for before, step in zip([-1, *steps], steps, strict=False):
+        since = [loss for s, losses in train.items() if before < s <= step for loss in losses]
         means.append(np.mean(since) if since else np.nan)
-        before = step
-    known = np.isfinite(means)
+    known = np.isfinite(np.array(means))
     if not known.any():
         return None
     validation = np.array([np.mean(valid[step]) for step in steps])
