@@ -1,0 +1,1 @@
+"""Six notebooks, each of which opens in Colab; `make notebooks` keeps them tidy."""
