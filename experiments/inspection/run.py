@@ -66,11 +66,17 @@ def load(config: ConfigDict, workdir: Path) -> Run:
     return Run(config, task, params, reading, _parts(reading), _parts(fresh), losses(task, workdir))
 
 
-def whole(layer: Layer) -> Layer:
-    """Some sequences of a layer, cut to a length that all of them have."""
+def whole(layer: Layer, sequences: int = SEQUENCES) -> Layer:
+    """Some sequences of a layer, cut to a length that all of them have.
+
+    Raises:
+        ConfigError: if none has two steps.
+    """
     lengths = np.asarray(layer.mask.sum(axis=0))
-    steps = int(min(np.median(lengths), LAGS))
-    chosen = np.flatnonzero(lengths >= steps)[:SEQUENCES]
+    if lengths.max(initial=0) < 2:
+        raise ConfigError("the sequences of the validation split have one step; none has a lag")
+    steps = int(min(np.median(lengths[lengths > 1]), LAGS))
+    chosen = np.flatnonzero(lengths >= steps)[:sequences]
     return layer._replace(
         xs=layer.xs[:steps, chosen],
         mask=layer.mask[:steps, chosen],

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 import jax
 import numpy as np
 
-from experiments.config import BIASES, accepted_options, make_cell, override
+from experiments.config import BIASES, accepted_options, make_cell, override, reads_frames
 from experiments.inspection import reading_text
 from experiments.inspection.loss_gradient import loss_gradient
 from experiments.inspection.run import Run, flows, whole
@@ -16,7 +16,7 @@ from lstm_jax import CELLS, analysis
 from lstm_jax.analysis import Curves, Layer
 
 LARGEST = 1024  # numbers of a state of which a spectrum is computed
-POINTS = 4  # steps of it
+POINTS, PAIR = 4, 2  # steps and sequences of it
 PATH = 100  # steps of a trajectory
 SCALES, GATE_BIASES = (0.1, 1.0, 2.0), (0.0, 1.0, 3.0)
 
@@ -126,7 +126,7 @@ def _spectrum(run: Run) -> Iterator[Section]:
     """Eigenvalues where the state is small enough, of sequences without padding."""
     found, said = {}, []
     for title, batches in run.parts.items():
-        layer = whole(batches[len(batches) // 2])
+        layer = whole(batches[len(batches) // 2], PAIR)
         size = sum(leaf[0].size for leaf in jax.tree.leaves(layer.initial_state))
         if size > LARGEST:
             continue
@@ -194,6 +194,8 @@ def _trajectories(title: str, layer: Layer) -> Section:
 
 def _initialization(run: Run) -> Iterator[Section]:
     """What other initial weights and gate biases would have done, on what the first layer reads."""
+    if reads_frames(run.config):
+        return
     layer = whole(next(iter(run.parts.values()))[0])
     options = accepted_options(CELLS[run.config.cell.name])
     bias = next((name for name in BIASES if name in options), None)

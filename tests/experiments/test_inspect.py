@@ -9,11 +9,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import lstm_jax as lj
 from experiments import command_line
 from experiments.compare import compare
 from experiments.config import ConfigError
 from experiments.inspect import inspect
-from experiments.inspection import calls, run
+from experiments.inspection import calls, run, sections
 from experiments.inspection.loss_gradient import loss_gradient
 from experiments.train import train
 from lstm_jax import analysis
@@ -22,6 +23,15 @@ from tests.experiments.page import Page
 from tests.experiments.tasks.test_tasks import OWN, tiny
 
 STEP_BY_STEP = ("captioning",)  # their networks read no whole sequences
+
+
+@pytest.fixture
+def layer():
+    """A layer at work on sequences of 7, 5, 3, 1 and 0 steps."""
+    cell = lj.gru(3)
+    xs = jax.random.normal(jax.random.key(0), (7, 5, 2))
+    params = cell.init(jax.random.key(1), 2)
+    return analysis.layers(cell, params, xs, lengths=jnp.array([7, 5, 3, 1, 0]))[0]
 
 
 def at_work(name, directory, **overrides):
@@ -94,6 +104,28 @@ def test_every_task_can_be_taken_apart(name, tmp_path):
     for batches in parts.values():
         for layer in batches[0]:
             assert np.isfinite(run.flow(layer)).all()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "cell"),
+    [("video", "conv_lstm"), ("music", "rnn"), ("translation", "lstm"), ("cloze", "min_gru")],
+)
+def test_frames_padding_and_several_networks_have_their_sections(name, cell, tmp_path):
+    config = tiny(name, tmp_path, **{"cell.name": cell, "train.steps": 2, "train.eval_every": 2})
+    train(config, tmp_path / "run")
+    found = [section.name for section in sections.of_run(run.load(config, tmp_path / "run"))]
+    assert len(set(found)) == len(found) >= 6
+    assert ("initialization" in found) is (cell != "conv_lstm")
+    assert any(name.startswith("saturation") for name in found) is (cell != "rnn")
+
+
+def test_a_single_step_has_no_lag(layer):
+    short = layer._replace(mask=layer.mask.at[1:].set(False))
+    with pytest.raises(ConfigError, match="have one step; none has a lag"):
+        run.whole(short)
+    cut = run.whole(layer, 2)
+    assert cut.xs.shape[:2] == (5, 2) and cut.mask.all()
 
 
 def test_losses_are_means_since_the_validation_before(tmp_path):

@@ -41,8 +41,9 @@ def test_states_before_lead_to_the_states_after():
 
 
 def test_turn_leaves_the_padding_behind():
-    xs = np.arange(8).reshape(4, 2)
-    np.testing.assert_array_equal(turn(xs, np.array([3, 4])).T, [[4, 2, 0, 6], [7, 5, 3, 1]])
+    xs = np.arange(12).reshape(4, 3)
+    wanted = [[3, 0, 6, 9], [1, 4, 7, 10], [11, 8, 5, 2]]
+    np.testing.assert_array_equal(turn(xs, np.array([2, 1, 4])).T, wanted)
 
 
 def test_cells_are_visited_in_the_order_of_the_parameters():
