@@ -21,6 +21,10 @@ def test_features_of_two_lines_of_code():
     assert {name: values.tolist() for name, values in found.items()} == FEATURES
 
 
+def test_a_quote_ends_with_its_line():
+    assert analysis.text_features('a "b\nc')["inside quotes"].tolist() == [0, 0, 1, 1, 0, 0]
+
+
 def test_features_that_never_change_are_left_out():
     assert set(analysis.text_features("ab cd ")) == {"position in line", "position in word"}
 
@@ -34,7 +38,8 @@ def test_trackers_are_found_and_judged_on_the_rest(states):
     rng = np.random.default_rng(1)
     steady, early = rng.standard_normal((2, 600))
     states[:, 4] = -2 * steady + 0.2 * states[:, 4]
-    states[:300, 6] = early[:300]
+    early[300:] *= 3
+    states[:300, 6], states[300:, 1] = early[:300], early[300:]  # what comes later has no say
     found = analysis.trackers(states, {"early": early, "steady": steady})
     assert [(own.feature, own.unit) for own in found] == [("steady", 4), ("early", 6)]
     wanted = np.corrcoef(states[300:, 4], steady[300:])[0, 1]
