@@ -31,7 +31,7 @@ def test_weights_come_from_pytorch_and_go_to_files(tmp_path, monkeypatch):
 
 
 def test_what_lies_inside_is_shown():
-    names = run(CORE, INSIDE, source="README.md")
+    names = run(CORE, OWN_CELL, INSIDE, source="README.md")
     assert names["flow"].shape == (100, 8) and names["steps"].shape == (128,)
     assert np.all(np.asarray(names["flow"]) > 0) and np.all(np.asarray(names["steps"]) > 0)
     assert names["figure"].axes[0].get_lines()

@@ -14,7 +14,7 @@ import numpy as np
 from flax import linen as nn
 
 from experiments.language.windows import Window
-from experiments.task import Batch, Params, Task
+from experiments.task import Batch, Carry, Params, Task
 from lstm_jax.analysis import Layer, layers
 from lstm_jax.analysis.layers import turn
 from lstm_jax.linen import Recurrent, swap
@@ -53,10 +53,12 @@ class Reading(NamedTuple):
     Attributes:
         calls: by module, one for each batch.
         batches: the batches.
+        carries: what the task handed from batch to batch, before each.
     """
 
     calls: dict[str, list[Call]]
     batches: list[Batch]
+    carries: list[Carry]
 
     @property
     def middle(self) -> int:
@@ -70,13 +72,14 @@ def read(task: Task, params: Params, split: str = "valid") -> Reading:
     What a network reads step by step, as one that is fed attention's contexts does, is left out.
     """
     batches = [*itertools.islice(task.eval_batches(split), BATCHES)]
-    carry = task.initial_carry()
-    seen: list[Call] = []
+    carries, seen = [task.initial_carry()], []  # type: list[Carry], list[Call]
     for batch in batches:
         with _recorded(seen):
-            _, (carry, _) = task.loss(params, carry, batch, None)
+            _, (carry, _) = task.loss(params, carries[-1], batch, None)
+        carries.append(carry)
     names = dict.fromkeys(call.module for call in seen)
-    return Reading({name: [c for c in seen if c.module == name] for name in names}, batches)
+    calls = {name: [call for call in seen if call.module == name] for name in names}
+    return Reading(calls, batches, carries)
 
 
 def taken_apart(reading: Reading) -> dict[str, list[tuple[Layer, ...]]]:

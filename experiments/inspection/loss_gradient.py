@@ -36,9 +36,11 @@ def loss_gradient(
         module: no_changes(call.network, *call.xs.shape[:2]) for module, call in middle.items()
     }
 
+    carry, batch = reading.carries[reading.middle], reading.batches[reading.middle]
+
     def loss(changes: dict[str, Any]) -> jax.Array:
         with nn.intercept_methods(_with(changes)):
-            return task.loss(params, task.initial_carry(), reading.batches[reading.middle], None)[0]
+            return task.loss(params, carry, batch, None)[0]
 
     gradients = jax.jit(jax.grad(loss))(changes)
     return {

@@ -35,7 +35,6 @@ class Run(NamedTuple):
         params: the best parameters of its best member.
         reading: what the networks read.
         parts: their layers.
-        untrained: their layers with parameters as they were before training.
         curves: the losses of its training; None where they are not recorded.
     """
 
@@ -44,8 +43,12 @@ class Run(NamedTuple):
     params: Params
     reading: Reading
     parts: Parts
-    untrained: Parts
     curves: Curves | None
+
+    @property
+    def untrained(self) -> Parts:
+        """The layers with parameters as they were before training."""
+        return _parts(read(self.task, self.task.init(jax.random.PRNGKey(self.config.seed))))
 
 
 def load(config: ConfigDict, workdir: Path) -> Run:
@@ -62,8 +65,7 @@ def load(config: ConfigDict, workdir: Path) -> Run:
             f"the network of the task {config.task.name!r} reads step by step; only those that read"
             " whole sequences can be inspected"
         )
-    fresh = read(task, task.init(jax.random.PRNGKey(config.seed)))
-    return Run(config, task, params, reading, _parts(reading), _parts(fresh), losses(task, workdir))
+    return Run(config, task, params, reading, _parts(reading), losses(task, workdir))
 
 
 def whole(layer: Layer, sequences: int = SEQUENCES) -> Layer:
@@ -86,7 +88,7 @@ def whole(layer: Layer, sequences: int = SEQUENCES) -> Layer:
 
 
 def flow(layer: Layer) -> jax.Array:
-    """‖∂L/∂s_t‖ [T, B] of a layer's own last output, over sequences that are long enough."""
+    """‖∂L/∂s_t‖ [T, B] of what a layer ends with, over sequences that are long enough."""
     own = whole(layer)
     found = analysis.gradient_flow(
         own.cell, own.params, own.xs, initial_state=own.initial_state
@@ -94,9 +96,14 @@ def flow(layer: Layer) -> jax.Array:
     return found[own.cell.name]["state"]
 
 
+def middle(batches: list[Layer]) -> Layer:
+    """A layer at work on a batch that is neither the first nor the last, if there are more."""
+    return batches[len(batches) // 2]
+
+
 def flows(parts: Parts) -> dict[str, jax.Array]:
     """The gradients of every layer, over a batch from the middle."""
-    return {title: flow(batches[len(batches) // 2]) for title, batches in parts.items()}
+    return {title: flow(middle(batches)) for title, batches in parts.items()}
 
 
 def losses(task: Task, workdir: Path) -> Curves | None:

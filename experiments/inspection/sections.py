@@ -10,14 +10,14 @@ import numpy as np
 from experiments.config import BIASES, accepted_options, make_cell, override, reads_frames
 from experiments.inspection import reading_text
 from experiments.inspection.loss_gradient import loss_gradient
-from experiments.inspection.run import Run, flows, whole
+from experiments.inspection.run import Run, flows, middle, whole
 from experiments.inspection.section import Section, file_name
 from lstm_jax import CELLS, analysis
 from lstm_jax.analysis import Curves, Layer
 
 LARGEST = 1024  # numbers of a state of which a spectrum is computed
 POINTS, PAIR = 4, 2  # steps and sequences of it
-PATH = 100  # steps of a trajectory
+PATH, WIDEST = 100, 4096  # steps of a trajectory, and units of a layer that has one
 SCALES, GATE_BIASES = (0.1, 1.0, 2.0), (0.0, 1.0, 3.0)
 
 
@@ -33,7 +33,7 @@ def of_run(run: Run) -> Iterator[Section]:
         {title: analysis.time_constants(*own) for title, own in run.parts.items()}
     )
     for title, batches in run.parts.items():
-        yield _trajectories(title, batches[len(batches) // 2])
+        yield from _trajectories(title, middle(batches))
     yield from reading_text.sections(run)
     yield from _initialization(run)
     if run.curves is not None:
@@ -52,10 +52,11 @@ def gradient_flow(found: Mapping[str, jax.Array]) -> Section:
     return Section(
         "gradient_flow",
         "How far back does a gradient reach?",
-        "The norm of the gradient of a layer's last output at the layer's own state so many steps"
-        " earlier: the median over sequences of the validation split, and the quartiles. Where the"
-        " line falls steeply the gradient vanishes, and what happened that long ago cannot be"
-        " learnt from it. Where it stays level the gradient is held; where it rises it explodes.",
+        "The norm of the gradient at a layer's state of what the layer gives out so many steps"
+        " later, seen along a random direction: the median over sequences of the validation split,"
+        " and the quartiles. Where the line falls steeply the gradient vanishes, and what happened"
+        " that long ago cannot be learnt from it. Where it stays level the gradient is held; where"
+        " it rises it explodes. An LSTM loses some in the first step, behind its output gate.",
         analysis.plot_gradient_flow(found),
         said,
     )
@@ -65,9 +66,9 @@ def time_constants(constants: Mapping[str, jax.Array]) -> Section:
     """How long the units of layers, or of runs, remember."""
     said = []
     for title, values in constants.items():
-        middle, longest = np.median(values), np.max(values)
+        median, longest = np.median(values), np.max(values)
         said.append(
-            f"{title}: half of the units remember for less than {_steps(middle)}, the longest for"
+            f"{title}: half of the units remember for {_steps(median)} or less, the longest for"
             f" {_steps(longest)}."
             if longest > 0
             else f"{title}: no unit keeps anything by itself; all memory goes through the products."
@@ -126,7 +127,7 @@ def _spectrum(run: Run) -> Iterator[Section]:
     """Eigenvalues where the state is small enough, of sequences without padding."""
     found, said = {}, []
     for title, batches in run.parts.items():
-        layer = whole(batches[len(batches) // 2], PAIR)
+        layer = whole(middle(batches), PAIR)
         size = sum(leaf[0].size for leaf in jax.tree.leaves(layer.initial_state))
         if size > LARGEST:
             continue
@@ -135,17 +136,18 @@ def _spectrum(run: Run) -> Iterator[Section]:
         largest = float(np.median(np.abs(found[title].eigenvalues).max(axis=-1)))
         exponent = float(np.median(analysis.lyapunov_exponents(layer, 1)))
         said.append(
-            f"{title}: the largest eigenvalue of a step has the size {largest:.2f}; over many steps"
-            f" a change of the state is multiplied by {np.exp(exponent):.3f} a step (Lyapunov"
-            f" exponent {exponent:.3f})."
+            f"{title}: the largest eigenvalue of a step has the size {largest:.2f} (median); over"
+            f" {len(layer.xs)} steps a change of the state is multiplied by"
+            f" {np.exp(exponent):.3f} a step (Lyapunov exponent {exponent:.3f})."
         )
     if found:
         yield Section(
             "spectrum",
             "What does one step do to a change of the state?",
             "The eigenvalues and singular values of the Jacobian of a step, at a few steps of a few"
-            " sequences. Eigenvalues inside the circle stand for what is forgotten, those near 1"
-            " for what is kept, those outside for what grows.",
+            " sequences. If all steps were alike, eigenvalues inside the circle would stand for"
+            " what is forgotten, 1 for what is kept, those outside for what grows. Steps differ:"
+            " what many of them make of a change, the Lyapunov exponent tells.",
             analysis.plot_spectrum(found),
             said,
         )
@@ -179,9 +181,12 @@ def _gates(title: str, batches: list[Layer]) -> Iterator[Section]:
     )
 
 
-def _trajectories(title: str, layer: Layer) -> Section:
-    found = analysis.trajectories(whole(layer))
-    return Section(
+def _trajectories(title: str, layer: Layer) -> Iterator[Section]:
+    size = layer.record["h"][0, 0].size
+    if size > WIDEST:
+        return
+    found = analysis.trajectories(whole(layer), components=min(2, size))
+    yield Section(
         file_name("trajectories", title),
         f"Where does the state go? ({title})",
         "The path of h in the plane in which it moves most (its principal components), for some"
@@ -210,7 +215,7 @@ def _initialization(run: Run) -> Iterator[Section]:
         "initialization",
         "What would other initial weights have done?",
         "As the first picture, before any training, on what the first layer reads here: all"
-        " matrices of a fresh cell times 0.1 (small-weight initialization), 1 and 2"
+        " matrices and peepholes of a fresh cell times 0.1 (small-weight initialization), 1 and 2"
         + (f", with a {bias.replace('_', ' ')} of 0, 1 and 3." if bias else "."),
         analysis.plot_initialization(found, SCALES, biases),
         [],

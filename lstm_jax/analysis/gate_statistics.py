@@ -10,7 +10,7 @@ import numpy as np
 from chex import Array
 
 from lstm_jax.analysis import style
-from lstm_jax.analysis.layers import Layer
+from lstm_jax.analysis.layers import Layer, check_valid
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -53,18 +53,18 @@ def gate_statistics(*batches: Layer) -> dict[str, GateStatistics]:
 
     Source: Karpathy et al. 2015, arXiv:1506.02078, section 4.2, figure 3.
     """
-    if not batches or not any(np.asarray(layer.mask).any() for layer in batches):
-        raise ValueError("gate_statistics: there is no valid step; give batches with some")
+    check_valid("gate_statistics", batches)
     return {name: _statistics(batches, name) for name in gate_names(batches[0])}
 
 
 def gate_names(layer: Layer) -> tuple[str, ...]:
-    """The gates of a layer, between 0 and 1: not candidates, not the state.
+    """The gates of a layer: not its state, not the candidates g and n, nothing below 0.
 
     Example:
       analysis.gate_names(layer)                           # of lj.lstm ("f", "i", "o")
     """
-    return tuple(n for n in layer.record if n not in (*layer.fields, *CANDIDATES))
+    others = {*layer.fields, *CANDIDATES}
+    return tuple(n for n, v in layer.record.items() if n not in others and jnp.all(v >= 0))
 
 
 def _statistics(batches: tuple[Layer, ...], name: str) -> GateStatistics:

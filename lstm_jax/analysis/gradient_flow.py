@@ -12,7 +12,8 @@ import numpy as np
 from chex import Array, ArrayTree, PRNGKey
 
 from lstm_jax.analysis import style
-from lstm_jax.analysis.layers import each, map_cells, rebuild
+from lstm_jax.analysis.layers import check_floating, each, map_cells, rebuild, turn
+from lstm_jax.recurrence.stack import Stack
 from lstm_jax.recurrence.unroll import Network, unroll
 from lstm_jax.types import Affine, Cell, Gates, Params, State
 
@@ -44,18 +45,19 @@ def state_gradients(
       network: a cell, a stack or a bidirectional network.
       params: as `network.init` returns them.
       xs: inputs [T, B, D].
-      loss: `ys [T, B, output_size] -> scalar`. By default Σ_b v_b·y_b, of the last valid output
-        y_b of each sequence and a random unit vector v_b.
+      loss: `ys [T, B, output_size] -> scalar`. By default Σ_b v_b·h_b, of a random unit vector v_b
+        and the h_b that the topmost layer ends with; in a bidirectional one, each direction ends
+        with its own.
       initial_state: as `network.initial_state` returns it, which is the default.
       lengths: [B] integers, the valid steps of each sequence.
       key: turns dropout and zoneout on.
 
     Returns:
-      For a cell a state whose fields are [T, B, ...]; for a stack a tuple of these with one entry
-      a layer, for a bidirectional pair a pair. Zero where a step does not happen.
+      For a cell a state whose fields are [T, B, ...], in input order; for a stack a tuple of these
+      with one entry a layer, for a bidirectional pair a pair. Zero where a step does not happen.
 
     Raises:
-      TypeError, ValueError: as `lstm_jax.unroll`.
+      TypeError, ValueError: as `lstm_jax.unroll`; a state that has no gradient.
 
     Example:
       cell = lj.lstm(16)
@@ -67,14 +69,11 @@ def state_gradients(
     2013, arXiv:1211.5063, equations 3 to 5.
     """
     xs = jnp.asarray(xs)
-    if loss is None:
-        ends = jnp.full(xs.shape[1], xs.shape[0]) if lengths is None else jnp.asarray(lengths)
-        loss = random_projection(ends)
 
     def objective(changes: Any) -> Array:
         probed, own = probe(network, params, changes)
-        _, ys = unroll(probed, own, xs, initial_state, lengths, key=key, method="scan")
-        return loss(ys)
+        state, ys = unroll(probed, own, xs, initial_state, lengths, key=key, method="scan")
+        return random_projection(network, state) if loss is None else loss(ys)
 
     return jax.grad(objective)(no_changes(network, *xs.shape[:2]))
 
@@ -94,7 +93,8 @@ def gradient_flow(
 
     Returns:
       By the name of the layer (see `layers`) and of the field ("h", "c", ...; "state" is all of
-      them together), the norms [T, B].
+      them together), the norms [T, B], in the layer's running order: of a backward layer, that at
+      the last valid step comes first.
 
     Raises:
       TypeError, ValueError: as `lstm_jax.unroll`.
@@ -104,27 +104,37 @@ def gradient_flow(
       print(analysis.growth(flow).verdict)
     """
     gradients = state_gradients(network, params, xs, loss, initial_state, lengths, key)
-    return norms(network, gradients)
+    found = norms(network, gradients)
+    if lengths is None:
+        lengths = jnp.full(xs.shape[1], xs.shape[0])
+    backward = [name for name in found if "backward" in name.split(", ")]
+    turned = {name: {f: turn(v, lengths) for f, v in found[name].items()} for name in backward}
+    return found | turned
 
 
 def norms(network: Network, gradients: Any) -> dict[str, dict[str, Array]]:
-    """The norms [T, B] of what `state_gradients` returned, by layer and field."""
+    """The norms [T, B] of what `state_gradients` returned, by layer and field, in input order."""
     return {name: _fields(own) for name, _, own in each(network, gradients)}
 
 
-def random_projection(lengths: Array, seed: int = 0) -> Callable[[Array], Array]:
-    """The loss Σ_b v_b·y_b of each sequence's last valid output and a random unit vector."""
+def random_projection(network: Network, state: State, seed: int = 0) -> Array:
+    """Σ v·h over sequences, of what the topmost layer ends with and random unit vectors v."""
+    total: Any = 0.0
+    for h in _last_outputs(network, state):
+        exact = jnp.promote_types(h.dtype, jnp.float32)
+        directions = jax.random.normal(jax.random.key(seed), h.shape, exact)
+        directions /= _norm(directions[None])[0].reshape(-1, *[1] * (h.ndim - 1))
+        total += jnp.sum(directions * h)
+    return total
 
-    def loss(ys: Array) -> Array:
-        last = jnp.take_along_axis(
-            ys, jnp.maximum(lengths - 1, 0).reshape(1, -1, *[1] * (ys.ndim - 2)), axis=0
-        )[0]
-        exact = jnp.promote_types(last.dtype, jnp.float32)
-        directions = jax.random.normal(jax.random.key(seed), last.shape, exact)
-        directions /= _norm(directions[None])[0].reshape(-1, *[1] * (last.ndim - 1))
-        return jnp.sum(directions * last)
 
-    return loss
+def _last_outputs(network: Network, state: State) -> list[Array]:
+    """The last h of each direction of the topmost layer."""
+    if isinstance(network, Cell):
+        return [state.h]
+    if isinstance(network, Stack):
+        return _last_outputs(network.layers[-1], state[-1])
+    return [*_last_outputs(network.forward, state[0]), *_last_outputs(network.backward, state[1])]
 
 
 class Growth(NamedTuple):
@@ -148,7 +158,7 @@ def growth(flow: Array) -> Growth:
       flow: norms [T, B] of sequences without padding, of a loss at the last step.
 
     Raises:
-      ValueError: fewer than two steps.
+      ValueError: fewer than two steps, NaN, or a sequence that has no gradient at its last step.
 
     Example:
       analysis.growth(0.5 ** jnp.arange(20)[::-1, None]).factor            # 0.5
@@ -156,6 +166,13 @@ def growth(flow: Array) -> Growth:
     curve = over_lag(flow)
     if len(curve) < 2:
         raise ValueError(f"growth: flow has {len(curve)} steps; give two or more")
+    if np.isnan(curve).any() or not np.all(np.asarray(flow)[-1] > 0):
+        raise ValueError(
+            "growth: flow has NaN, or zero at the last step; give whole sequences and a loss at"
+            " their end"
+        )
+    if np.isinf(curve).any():
+        return Growth(np.inf, np.inf, "exploding")
     known = curve[: int(np.cumprod(curve > 0).sum())]  # before it underflows
     if len(known) < 2:
         return Growth(0.0, 0.0, "vanishing")
@@ -236,6 +253,7 @@ def no_changes(network: Network, steps: int, batch_size: int) -> Any:
 
     def zeros(cell: Cell) -> ArrayTree:
         fresh = jax.eval_shape(lambda: cell.initial_state(batch_size))
+        check_floating(cell, fresh)
         return jax.tree.map(lambda v: np.zeros((steps, *v.shape), v.dtype), fresh)
 
     return map_cells(network, zeros)

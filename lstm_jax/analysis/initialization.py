@@ -25,12 +25,13 @@ def initialization_flow(
 ) -> Array:
     """The gradient's norm over time for small and large weights and several gate biases.
 
-    The matrices of a fresh cell are multiplied by each scale; biases stay as `make` sets them.
+    The matrices and peepholes of a fresh cell are multiplied by each scale; biases stay as `make`
+    sets them.
 
     Args:
       make: a cell with a bias, `lambda bias: lj.lstm(64, forget_bias=bias)`.
       xs: inputs [T, B, D].
-      scales: of the matrices; below 1 it is small-weight initialization.
+      scales: of matrices and peepholes; below 1 it is small-weight initialization.
       biases: what `make` gets, one after the other.
       key: of the initial parameters, the same for all; `jax.random.key(0)` by default.
 
@@ -40,8 +41,8 @@ def initialization_flow(
     Example:
       flow = analysis.initialization_flow(lambda bias: lj.lstm(64, forget_bias=bias), xs)
 
-    Source: Gers et al. 2000, Neural Computation 12(10); Jozefowicz et al. 2015, section 2.2 (the
-    forget bias); Le et al. 2015, arXiv:1504.00941 (the scale of recurrent weights).
+    Source: Gers et al. 2000, Neural Computation 12(10); Jozefowicz et al. 2015 (the forget
+    bias); Le et al. 2015, arXiv:1504.00941 (the scale of recurrent weights).
     """
     key = jax.random.key(0) if key is None else key
 
@@ -59,7 +60,7 @@ def initialization_flow(
 
 
 def scaled(params: Params, scale: Array) -> Params:
-    """The parameters of a cell, every matrix times `scale`."""
+    """The parameters of a cell, all that have more than one axis times `scale`."""
     return jax.tree.map(lambda v: scale * v if is_float(v) and v.ndim > 1 else v, params)
 
 
@@ -72,7 +73,7 @@ def plot_initialization(
       figure = analysis.plot_initialization(flow, (0.1, 1.0, 2.0), (0.0, 1.0, 3.0))
     """
     flows = {
-        f"weights × {scale:g}, bias {bias:g}": flow[i, j]
+        f"weights × {scale:g}" + (f", bias {bias:g}" if len(biases) > 1 else ""): flow[i, j]
         for j, bias in enumerate(biases)
         for i, scale in enumerate(scales)
     }

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import jax
@@ -12,7 +13,8 @@ from chex import Array
 from jax.flatten_util import ravel_pytree
 
 from lstm_jax.analysis import style
-from lstm_jax.analysis.layers import Layer
+from lstm_jax.analysis.layers import Layer, check_floating
+from lstm_jax.types import Cell, Params, State
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -49,35 +51,37 @@ def jacobians(layer: Layer, every: int = 1) -> Array:
 
     Source: Pascanu et al. 2013, arXiv:1211.5063, equation 5.
     """
+    check_floating(layer.cell, layer.initial_state)
     before = jax.tree.map(lambda v: v[::every], layer.states_before())
-    return _over_steps(layer)(before, layer.xs[::every])
+    return _over_steps(layer.cell, layer.params, before, layer.xs[::every])
 
 
 @jax.jit
 def spectrum(matrices: Array) -> Spectrum:
     """Eigenvalues and singular values of Jacobians [..., S, S].
 
-    A state that changes by v changes a step later by J·v. Eigenvalues inside the unit circle stand
-    for what is forgotten, those near 1 for what is kept, those outside for what grows; the largest
-    singular value bounds the growth of one step.
+    A change v of the state is J·v a step later. If every step had this Jacobian, eigenvalues inside
+    the unit circle would stand for what is forgotten, 1 for what is kept, those outside for what
+    grows. Steps differ, and eigenvalues do not multiply: what many steps make of a change are the
+    Lyapunov exponents. The largest singular value bounds the growth in one step.
 
     Example:
       sizes = jnp.abs(analysis.spectrum(J).eigenvalues)
 
     Source: Pascanu et al. 2013, arXiv:1211.5063, section 2.1.
     """
-    return Spectrum(
-        jnp.linalg.eigvals(matrices), jnp.linalg.svd(matrices, compute_uv=False)
-    )
+    exact = matrices.astype(jnp.promote_types(matrices.dtype, jnp.float32))
+    return Spectrum(jnp.linalg.eigvals(exact), jnp.linalg.svd(exact, compute_uv=False))
 
 
 def lyapunov_exponents(layer: Layer, count: int = 8) -> Array:
-    """The leading Lyapunov exponents along each sequence: the mean log growth of a step.
+    """The leading finite-time Lyapunov exponents of each sequence: the mean log growth of a step.
 
         Q_t R_t = J_t Q_{t−1},  λ_k = (1/T) Σ_t ln |R_t[k, k]|
 
     of random orthonormal Q_0 with `count` columns. A change of the state grows or shrinks as
-    e^(λ₁ t): λ₁ near 0 is what long memory needs, and −1/λ₁ steps is how long it lasts.
+    e^(λ₁ t): λ₁ near 0 is what long memory needs, and −1/λ₁ steps is how long it lasts. The first
+    steps, in which Q turns to where it grows, count as well: short sequences have them too low.
 
     Args:
       layer: of `layers`, without padding.
@@ -95,51 +99,55 @@ def lyapunov_exponents(layer: Layer, count: int = 8) -> Array:
     Source: Benettin et al. 1980, Meccanica 15; Vogt et al. 2022, Frontiers in Applied Mathematics
     and Statistics 8, arXiv:2006.14123.
     """
-    start = jax.vmap(lambda s: ravel_pytree(s)[0])(layer.initial_state)
-    if not 1 <= count <= start.shape[1]:
-        raise ValueError(f"lyapunov_exponents: count is {count}; give 1 to {start.shape[1]}")
+    check_floating(layer.cell, layer.initial_state)
+    size = sum(leaf[0].size for leaf in jax.tree.leaves(layer.initial_state))
+    if not 1 <= count <= size:
+        raise ValueError(f"lyapunov_exponents: count is {count}; give 1 to {size}")
     if not np.asarray(layer.mask).all():
         raise ValueError("lyapunov_exponents: some sequences have padding; give whole ones")
-    return _exponents(layer, count)
+    return _exponents(layer.cell, count, layer.params, layer.initial_state, layer.xs)
 
 
-def _exponents(layer: Layer, count: int) -> Array:
-    def one(initial: Array, xs: Array) -> Array:
-        first, back = ravel_pytree(initial)
-        noise = jax.random.normal(jax.random.key(0), (first.size, count), first.dtype)
-        basis, _ = jnp.linalg.qr(noise)
+@partial(jax.jit, static_argnums=(0, 1))
+def _exponents(cell: Cell, count: int, params: Params, initial_state: State, xs: Array) -> Array:
+    def one(initial: State, xs: Array) -> Array:
+        first, back = _vector(initial)
+        basis, _ = jnp.linalg.qr(jax.random.normal(jax.random.key(0), (first.size, count)))
 
         def body(carry: tuple, x: Array) -> tuple[tuple, Array]:
             state, basis = carry
-
-            def advance(flat: Array) -> Array:
-                return _step(layer, back(flat), x)
-
-            after, push = jax.linearize(advance, state)
+            after, push = jax.linearize(lambda v: _step(cell, params, back(v), x), state)
             basis, upper = jnp.linalg.qr(jax.vmap(push, 1, 1)(basis))
             return (after, basis), jnp.log(jnp.abs(jnp.diagonal(upper)))
 
-        _, logs = jax.lax.scan(body, (first, basis), xs)
+        _, logs = jax.lax.scan(body, (first, basis.astype(first.dtype)), xs)
         return jnp.sort(logs.mean(axis=0))[::-1]
 
-    return jax.jit(jax.vmap(one, (0, 1)))(layer.initial_state, layer.xs)
+    return jax.vmap(one, (0, 1))(initial_state, xs)
 
 
-def _over_steps(layer: Layer):
+@partial(jax.jit, static_argnums=0)
+def _over_steps(cell: Cell, params: Params, states: State, xs: Array) -> Array:
     """J for states [T, B, ...] and inputs [T, B, D]."""
 
-    def one(state: Array, x: Array) -> Array:
-        flat, back = ravel_pytree(state)
-        return jax.jacfwd(lambda flat: _step(layer, back(flat), x))(flat)
+    def one(state: State, x: Array) -> Array:
+        flat, back = _vector(state)
+        return jax.jacfwd(lambda v: _step(cell, params, back(v), x))(flat)
 
-    return jax.jit(jax.vmap(jax.vmap(one)))
+    return jax.vmap(jax.vmap(one))(states, xs)
 
 
-def _step(layer: Layer, state: Array, x: Array) -> Array:
+def _step(cell: Cell, params: Params, state: State, x: Array) -> Array:
     """One step of one sequence, its new state in one vector."""
-    batched = jax.tree.map(lambda v: v[None], state)
-    new, _ = layer.cell.step(layer.params, batched, x[None])
-    return ravel_pytree(jax.tree.map(lambda v: v[0], new))[0]
+    new, _ = cell.step(params, jax.tree.map(lambda v: v[None], state), x[None])
+    return _vector(jax.tree.map(lambda v: v[0], new))[0]
+
+
+def _vector(state: State) -> tuple[Array, Callable[[Array], State]]:
+    """A state as one vector, at least float32, and the way back."""
+    flat, back = ravel_pytree(state)
+    exact = jnp.promote_types(flat.dtype, jnp.float32)
+    return flat.astype(exact), lambda v: back(v.astype(flat.dtype))
 
 
 def plot_spectrum(spectra: Mapping[str, Spectrum], title: str = "") -> Figure:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from chex import Array
 
 from lstm_jax.recurrence.bidirectional import Bidirectional
+from lstm_jax.recurrence.layer import silence
 from lstm_jax.recurrence.stack import Stack
-from lstm_jax.recurrence.unroll import Network, gates, unroll
-from lstm_jax.types import Cell, Params, State
+from lstm_jax.recurrence.unroll import Network, gates
+from lstm_jax.types import Cell, Params, State, is_float
 
 
 class Layer(NamedTuple):
@@ -52,7 +54,7 @@ class Layer(NamedTuple):
         """The state that each step started from, leaves [T, B, ...]."""
         after = type(self.initial_state)(*(self.record[name] for name in self.fields))
         return jax.tree.map(
-            lambda first, later: jnp.concatenate([first[None], later[:-1]]),
+            lambda first, later: jnp.concatenate([first[None], later])[:-1],
             self.initial_state,
             after,
         )
@@ -146,9 +148,8 @@ def _walk(
     if isinstance(network, Cell):
         mask = jnp.arange(xs.shape[0])[:, None] < lengths[None]
         record = gates(network, params, xs, state, lengths)
-        _, ys = unroll(network, params, xs, state, lengths)
         own = Layer(_name(network, path), network, params, xs, state, mask, record)
-        return [own], ys
+        return [own], silence(mask, record["h"])
     if isinstance(network, Stack):
         found: list[Layer] = []
         for k, (step, part) in enumerate(_parts(network)):
@@ -161,6 +162,22 @@ def _walk(
     backward = _walk(network.backward, params[1], turned, state[1], lengths, (*path, "backward"))
     ys = jnp.concatenate([forward[1], turn(backward[1], lengths)], axis=-1)
     return forward[0] + backward[0], ys
+
+
+def check_valid(name: str, batches: Sequence[Layer]) -> None:
+    """Raises `ValueError` where no step of the batches happens."""
+    if not any(np.asarray(layer.mask).any() for layer in batches):
+        raise ValueError(f"{name}: there is no valid step; give batches with some")
+
+
+def check_floating(cell: Cell, state: State) -> None:
+    """Raises `TypeError` for a state with a field that has no gradient."""
+    for name, value in state._asdict().items():
+        if not is_float(value):
+            raise TypeError(
+                f"the state of {cell.name} has a field {name!r} of {value.dtype}; gradients through"
+                " time need floating-point states"
+            )
 
 
 def turn(xs: Array, lengths: Array) -> Array:

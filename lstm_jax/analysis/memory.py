@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -11,8 +12,8 @@ import numpy as np
 from chex import Array
 
 from lstm_jax.analysis import style
-from lstm_jax.analysis.layers import Layer
-from lstm_jax.types import align, cast
+from lstm_jax.analysis.layers import Layer, check_valid
+from lstm_jax.types import Cell, Params, State, align, cast
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -23,9 +24,11 @@ def retention(layer: Layer) -> Array:
 
         k_t = ∂m_t/∂m_{t−1},  m the memory (c, or h where there is no c), products held fixed
 
-    It is read off the equations, whatever the cell: f of an LSTM (with what diagonal peepholes
-    add), 1 − z of a GRU, z of one with the reset after the product, 1 − i with coupled gates, 1
-    without forget gate, 0 of a plain RNN, in which all memory goes through the products.
+    It is read off the equations, which outside their products are to be elementwise, as those of
+    the library are (else it is the sum over the units that m_t depends on): f of an LSTM (with what
+    diagonal peepholes add), 1 − z of a GRU, z of one with the reset after the product, 1 − i with
+    coupled gates, 1 without forget gate, 0 of a plain RNN, in which all memory goes through the
+    products.
 
     Args:
       layer: of `layers`.
@@ -37,16 +40,23 @@ def retention(layer: Layer) -> Array:
       (layer,) = analysis.layers(cell, params, xs)
       kept = analysis.retention(layer)                     # for lj.lstm equal to layer.record["f"]
     """
-    cell, field = layer.cell, layer.memory
-    before = layer.states_before()
-    params = cell.prepare(cast(layer.params, cell.compute_dtype), None, layer.initial_state)
-    inputs = cell.inputs(params, layer.xs.astype(cell.compute_dtype), None)  # type: ignore[misc]
+    return _retention(
+        layer.cell, layer.memory, layer.params, layer.initial_state, layer.states_before(), layer.xs
+    )
 
-    def step(state: Any, x: Any) -> Array:
-        def affine(x: Any, a: Array, kernel: Array) -> Array:
-            z = jax.lax.stop_gradient(cell.product(a.astype(kernel.dtype), kernel))
-            return z + align(x, z)
 
+@partial(jax.jit, static_argnums=(0, 1))
+def _retention(
+    cell: Cell, field: str, params: Params, initial_state: State, before: State, xs: Array
+) -> Array:
+    params = cell.prepare(cast(params, cell.compute_dtype), None, initial_state)
+    inputs = cell.inputs(params, xs.astype(cell.compute_dtype), None)  # type: ignore[misc]
+
+    def affine(x: Any, a: Array, kernel: Array) -> Array:
+        z = jax.lax.stop_gradient(cell.product(a.astype(kernel.dtype), kernel))
+        return z + align(x, z)
+
+    def step(state: State, x: Any) -> Array:
         def memory(value: Array) -> Array:
             new, _ = cell.equations(params, state._replace(**{field: value}), x, affine)
             return getattr(new, field)
@@ -54,7 +64,7 @@ def retention(layer: Layer) -> Array:
         own = getattr(state, field)
         return jax.jvp(memory, (own,), (jnp.ones_like(own),))[1]
 
-    return jax.jit(jax.vmap(step))(before, inputs)
+    return jax.vmap(step)(before, inputs)
 
 
 def time_constants(*batches: Layer) -> Array:
@@ -63,7 +73,7 @@ def time_constants(*batches: Layer) -> Array:
         τ = −1 / mean_t ln k_t
 
     A memory that nothing is added to shrinks to 1/e of itself in τ steps. Infinite where it never
-    shrinks, 0 where nothing is kept.
+    shrinks, 0 where any step keeps nothing, as one at which `cell_clip` is at work.
 
     Args:
       *batches: one layer of a network, for each batch of the data set.
@@ -71,12 +81,16 @@ def time_constants(*batches: Layer) -> Array:
     Returns:
       τ [H].
 
+    Raises:
+      ValueError: no batches, or none with a valid step.
+
     Example:
       longest = analysis.time_constants(layer).max()
 
     Source: after Tallec & Ollivier 2018, arXiv:1804.11188, section 2; Mahto et al. 2021,
-    arXiv:2009.12727, equation 6.
+    arXiv:2009.12727.
     """
+    check_valid("time_constants", batches)
     total: Any = 0.0
     count = sum(jnp.sum(layer.mask) for layer in batches)
     for layer in batches:
@@ -84,7 +98,7 @@ def time_constants(*batches: Layer) -> Array:
         valid = layer.mask.reshape(*layer.mask.shape, *[1] * (kept.ndim - 2))
         total += jnp.sum(jnp.where(valid, jnp.log(kept), 0.0), axis=(0, 1))
     rate = jnp.ravel(-total / count)
-    return jnp.where(rate > 0, 1.0 / jnp.where(rate > 0, rate, 1.0), jnp.inf)
+    return jnp.where(rate <= 0, jnp.inf, 1.0 / rate)
 
 
 def plot_time_constants(constants: Mapping[str, Array], title: str = "") -> Figure:

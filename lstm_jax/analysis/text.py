@@ -52,7 +52,7 @@ def text_features(text: str) -> dict[str, np.ndarray]:
     found = np.array([*_walk(text)], float).reshape(-1, 6).T
     names = ("inside quotes", "bracket depth", "position in line", "position in word")
     named = dict(zip((*names, "indentation", "capital"), found, strict=True))
-    return {name: values for name, values in named.items() if np.ptp(values) > 0}
+    return {name: values for name, values in named.items() if len(text) and np.ptp(values) > 0}
 
 
 def _walk(text: str):
@@ -91,14 +91,15 @@ def trackers(states: Array, features: Mapping[str, Array]) -> list[Tracker]:
       found = analysis.trackers(layer.record["c"][:, 0], analysis.text_features(text))
     """
     values = np.asarray(states, np.float64)
-    half, found = len(values) // 2, []
+    half = len(values) // 2
+    found: list[Tracker] = []
     for name, feature in features.items():
         if len(feature) != len(values):
             raise ValueError(
                 f"trackers: {name!r} has {len(feature)} entries; give {len(values)}, one a state"
             )
         feature = np.asarray(feature, np.float64)
-        if not (np.ptp(feature[:half]) and np.ptp(feature[half:])):
+        if not half or not (np.ptp(feature[:half]) and np.ptp(feature[half:])):
             continue
         unit = int(np.argmax(np.abs(_correlations(values[:half], feature[:half]))))
         later = _correlations(values[half:, [unit]], feature[half:])[0]
@@ -124,10 +125,15 @@ def plot_text(
       title: of the plot.
       bounds: the values at the ends of the color map; (0, 1) for gates.
 
+    Raises:
+      ValueError: not as many values as symbols.
+
     Example:
       unit = analysis.trackers(c, features)[0].unit
       figure = analysis.plot_text(text, jnp.tanh(c[:, unit]))
     """
+    if len(text) != len(values):
+        raise ValueError(f"plot_text: there are {len(text)} symbols and {len(values)} values")
     lines = _lines(text)
     drawn, axes = style.figure(9.0, 0.5 + 0.24 * len(lines))
     axes.grid(False)

@@ -74,13 +74,17 @@ def plot_trajectories(found: Trajectories, title: str = "", sequences: int = 6) 
     """
     drawn, axes = style.figure(6.0, 5.0)
     points = np.asarray(found.points)
+    if points.shape[-1] == 1:  # a single component against the step
+        steps = np.broadcast_to(np.arange(len(points))[:, None, None], points.shape)
+        points = np.concatenate([np.where(np.isnan(points), np.nan, steps), points], axis=-1)
     for index in range(min(sequences, points.shape[1])):
-        path = points[~np.isnan(points[:, index, 0]), index]
+        path = points[~np.isnan(points[:, index, 0]), index, :2]
         look = style.line(index)
         axes.plot(path[:, 0], path[:, 1], alpha=0.7, **(look | {"linewidth": 1.0}))
         axes.plot(*path[:1].T, "o", *path[-1:].T, "s", color=look["color"])
-    first, second = np.asarray(found.explained)[:2]
-    axes.set_xlabel(f"first component, {first:.0%} of the variance")
-    axes.set_ylabel(f"second component, {second:.0%}")
+    names = [f"component {k}, {v:.0%} of the variance" for k, v in enumerate(found.explained, 1)]
+    first, second = ["step", *names][:2] if len(names) == 1 else names[:2]
+    axes.set_xlabel(first)
+    axes.set_ylabel(second)
     axes.set_title(title)
     return drawn

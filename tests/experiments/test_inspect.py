@@ -76,6 +76,23 @@ def test_the_gradient_of_the_loss_is_that_of_its_readout(tmp_path):
     assert np.all(np.asarray(found["h"])[np.asarray(call.lengths) - 1, range(norms.shape[1])] > 0)
 
 
+def test_the_gradient_of_the_loss_starts_from_the_state_of_the_window_before(tmp_path):
+    task, params, reading = at_work("char_lm", tmp_path, **{"model.dropout": 0.0})
+    call = reading.calls["Recurrent_0"][reading.middle]
+    batch, weights = reading.batches[reading.middle], params["params"]["Dense_0"]
+    assert reading.middle > 0 and np.abs(call.initial_state.h[1:]).max() > 1e-3
+    start = jax.tree.map(lambda leaf: jnp.where(batch.fresh[:, None], 0, leaf), call.initial_state)
+
+    def loss(ys):
+        known = jax.nn.log_softmax(ys @ weights["kernel"] + weights["bias"])
+        own = jnp.take_along_axis(known, batch.targets[..., None], axis=-1)[..., 0]
+        return -jnp.mean(batch.weights * own)
+
+    wanted = analysis.gradient_flow(call.network, call.params, call.xs, loss, start)["lstm"]
+    found = loss_gradient(task, params, reading)["lstm"]
+    assert_close(1e3 * found["c"], np.asarray(1e3 * wanted["c"]), 1e-4)
+
+
 def test_a_network_that_reads_backwards_is_turned(tmp_path):
     _, _, reading = at_work("cloze", tmp_path)
     assert list(reading.calls) == ["forward", "backward"]

@@ -73,16 +73,42 @@ def test_diagonal_peepholes_are_part_of_what_is_kept():
 
 def test_time_constants_over_valid_steps(layer):
     found = analysis.time_constants(layer, layer._replace(mask=layer.mask.at[3:].set(False)))
-    forget = np.log(np.asarray(layer.record["f"]))
-    mask = np.asarray(layer.mask)
+    forget, mask = np.asarray(layer.record["f"]), np.asarray(layer.mask)
     rows = np.concatenate([forget[mask], forget[:3][mask[:3]]])
-    assert_close(found, -1 / rows.mean(axis=0), 1e-10)
+    assert_close(found, -1 / np.log(rows).mean(axis=0), 1e-10)
 
 
 def test_time_constants_of_those_that_keep_all_or_nothing():
     (whole,), (nothing,) = taken_apart(lj.no_forget_lstm(5)), taken_apart(lj.rnn(5))
     assert np.isinf(analysis.time_constants(whole)).all()
     assert not np.any(analysis.time_constants(nothing))
+
+
+def test_time_constants_of_nothing_are_refused(layer):
+    with pytest.raises(ValueError, match="time_constants: there is no valid step"):
+        analysis.time_constants(layer._replace(mask=layer.mask & False))
+
+
+def test_candidates_of_any_name_are_no_gates(layer):
+    named = {**layer.record, "candidate": layer.record["g"], "open": layer.record["f"]}
+    assert analysis.gate_names(layer._replace(record=named)) == ("f", "i", "o", "open")
+
+
+@pytest.mark.parametrize("noise", ["none", "zoneout", "drop_connect"])
+def test_cells_with_noise_and_projections_keep(noise):
+    """The expectation of zoneout keeps its rate of the old state as well."""
+    base = lj.lstmp(4, projection_size=3)
+    (layer,) = taken_apart(base if noise == "none" else getattr(lj, noise)(base, 0.25))
+    f = np.asarray(layer.record["f"])
+    wanted = 0.25 + 0.75 * f if noise == "zoneout" else f
+    assert_close(analysis.retention(layer), wanted, 1e-10)
+
+
+def test_no_steps_have_no_states():
+    p = problem_of(lj.lstm(5))
+    (layer,) = analysis.layers(p.cell, p.params, p.xs[:0])
+    assert analysis.retention(layer).shape == (0, 3, 5)
+    assert analysis.jacobians(layer).shape == (0, 3, 10, 10)
 
 
 def test_trajectories_are_principal_components(layer):

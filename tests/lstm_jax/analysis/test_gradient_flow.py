@@ -83,6 +83,30 @@ def test_the_default_loss_is_a_unit_vector_at_each_last_output():
     assert_close(flow[LENGTHS - 1, np.arange(3)], np.ones(3))
 
 
+def test_each_direction_is_held_from_where_it_ends():
+    one = lj.lstm(6, forget_bias=6.0)
+    network = lj.bidirectional(one, one)
+    xs = np.random.default_rng(0).standard_normal((30, 3, 2))
+    params = network.init(jax.random.key(0), 2)
+    found = analysis.gradient_flow(network, params, 0.3 * xs)
+    (alone,) = analysis.gradient_flow(one, params[1], 0.3 * xs[::-1]).values()
+    assert_close(found["backward"]["state"], alone["state"])
+    for fields in found.values():
+        assert analysis.growth(fields["state"]).verdict == "held"
+    lengths = np.array([30, 12, 1])
+    cut = analysis.gradient_flow(network, params, 0.3 * xs, lengths=lengths)["backward"]["h"]
+    assert np.all(np.asarray(cut)[lengths - 1, range(3)] > 0) and not np.any(cut[12:, 1])
+
+
+def test_a_stack_that_ends_in_a_pair_reads_both():
+    network = lj.stack(lj.lstm(4), lj.bidirectional(lj.gru(3), lj.lstm(2)))
+    p = problem_of(network)
+    found = analysis.gradient_flow(network, p.params, p.xs)
+    assert_close(found["layer 2, forward"]["h"][-1], np.ones(3))
+    assert_close(found["layer 2, backward"]["h"][-1], np.ones(3))
+    assert np.all(found["layer 1"]["h"] > 0)
+
+
 def test_dropout_is_on_with_a_key():
     network = lj.stack(lj.lstm(5), lj.lstm(5), dropout=0.5)
     p = problem_of(network)
@@ -114,9 +138,16 @@ def test_a_gradient_that_underflows_has_vanished():
     assert_close(over_lag(flow), np.array([1.0, 1e-2, 1e-4, 0.0]))
 
 
-def test_growth_wants_two_steps():
+def test_growth_wants_two_steps_of_whole_sequences():
     with pytest.raises(ValueError, match="flow has 1 steps; give two or more"):
         analysis.growth(np.ones((1, 2)))
+    for flow in (np.array([[1.0, 1.0], [1.0, 0.0]]), np.array([[np.nan], [1.0]])):
+        with pytest.raises(ValueError, match="flow has NaN, or zero at the last step"):
+            analysis.growth(flow)
+
+
+def test_a_gradient_that_overflows_has_exploded():
+    assert analysis.growth(np.array([[np.inf], [1.0]])) == (np.inf, np.inf, "exploding")
 
 
 def test_an_lstm_holds_what_an_rnn_loses():

@@ -11,7 +11,7 @@ import lstm_jax as lj
 from lstm_jax import analysis
 from tests import oracle
 from tests.cases import FEW, assert_close, fields
-from tests.lstm_jax.analysis.conftest import LENGTHS, problem_of, taken_apart
+from tests.lstm_jax.analysis.conftest import problem_of, taken_apart
 
 
 class Matrix(NamedTuple):
@@ -101,6 +101,41 @@ def test_the_first_exponent_is_the_growth_of_the_product():
 def test_what_cannot_be_computed_is_refused(layer):
     with pytest.raises(ValueError, match="count is 11; give 1 to 10"):
         analysis.lyapunov_exponents(layer, 11)
-    assert (np.asarray(layer.mask.sum(axis=0)) == LENGTHS).all()
     with pytest.raises(ValueError, match="some sequences have padding"):
         analysis.lyapunov_exponents(layer, 1)
+
+
+def test_half_precision_is_computed_in_single(single_precision):
+    (layer,) = taken_apart(lj.gru(5, dtype=jnp.bfloat16))
+    jacobians = analysis.jacobians(layer)
+    found = analysis.spectrum(jacobians.astype(jnp.bfloat16))
+    wanted = np.linalg.svd(np.asarray(jacobians))[1]
+    np.testing.assert_allclose(found.singular_values, wanted, atol=2e-2)
+    assert np.isfinite(analysis.lyapunov_exponents(layer, 2)).all()
+
+
+class Counted(NamedTuple):
+    h: jax.Array
+    steps: jax.Array
+
+
+def test_a_state_that_has_no_gradient_is_refused():
+    base = linear(np.eye(2))
+
+    def equations(params, state, x, affine):
+        new, _ = base.equations(params, lj.RNNState(state.h), x, affine)
+        return Counted(new.h, state.steps + 1), {}
+
+    def fresh(batch):
+        return Counted(jnp.zeros((batch, 2)), jnp.zeros((batch, 1), int))
+
+    cell = lj.Cell("counting", 2, base.init, fresh, equations)
+    params, xs = cell.init(None, 2), np.ones((3, 2, 2))
+    (layer,) = analysis.layers(cell, params, xs)
+    for refused in (
+        lambda: analysis.gradient_flow(cell, params, xs),
+        lambda: analysis.jacobians(layer),
+        lambda: analysis.lyapunov_exponents(layer, 1),
+    ):
+        with pytest.raises(TypeError, match="state of counting has a field 'steps' of int"):
+            refused()

@@ -5,7 +5,6 @@ import sys
 
 import numpy as np
 import pytest
-from matplotlib.colors import to_rgba
 
 import lstm_jax as lj
 from lstm_jax import analysis
@@ -83,6 +82,20 @@ def test_trajectories_are_drawn_from_start_to_end():
     assert_close(np.concatenate([first, last]), path[[0, -1]])
 
 
+def test_a_single_component_is_drawn_over_time():
+    (layer,) = taken_apart(lj.gru(1), lengths=LENGTHS)
+    found = analysis.trajectories(layer, components=1)
+    (axes,) = analysis.plot_trajectories(found, sequences=1).axes
+    wanted = np.stack([np.arange(7), np.asarray(found.points[:, 0, 0])], axis=1)
+    assert_close(axes.get_lines()[0].get_xydata(), wanted)
+    assert axes.get_xlabel() == "step" and "100% of the variance" in axes.get_ylabel()
+
+
+def test_a_text_has_a_value_for_each_symbol():
+    with pytest.raises(ValueError, match="there are 3 symbols and 2 values"):
+        analysis.plot_text("abc", np.ones(2))
+
+
 @pytest.mark.parametrize("bounds", [(-1.0, 1.0), (0.0, 1.0)])
 def test_text_has_its_values_behind_it(bounds):
     text, values = [*"ab\nc d"], np.linspace(*bounds, 6)
@@ -123,7 +136,6 @@ def test_overfitting_marks_the_best_step():
     assert_close(losses.get_lines()[1].get_xydata(), np.array([[2.0, 2.0]]))
     assert_close(gaps.get_lines()[0].get_ydata(), np.array([0.0, 0, 3]))
     assert losses.get_lines()[0].get_color() == style.COLORS[0]
-    assert to_rgba(style.COLORS[0])[3] == 1
 
 
 def test_neither_the_import_nor_a_plot_chooses_a_backend():

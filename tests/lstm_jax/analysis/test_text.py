@@ -51,6 +51,11 @@ def test_features_that_stand_still_in_a_half_have_no_tracker(states):
     assert analysis.trackers(states, {"late": np.arange(600) > 400}) == []
 
 
+def test_a_text_too_short_has_no_trackers():
+    assert analysis.text_features("") == {}
+    assert analysis.trackers(np.ones((1, 2)), {"any": [1.0]}) == []
+
+
 def test_units_that_stand_still_track_nothing(states):
     states[:, 2] = 3.0
     feature = np.random.default_rng(2).standard_normal(600)
