@@ -3,6 +3,7 @@
 import ast
 import importlib
 import os
+import re
 import subprocess
 import sys
 import time
@@ -14,6 +15,8 @@ from experiments.notebooks import tidying
 from experiments.notebooks.tidying import NOTEBOOKS, ROOT
 
 SECONDS = 900  # for one notebook; the slowest took 139 on two cores with other work on them
+
+OLD_GRAIN = re.compile("Grain multiprocess worker profiling requires")  # it says so of itself
 
 nbformat = pytest.importorskip("nbformat", reason="nbformat is not installed")
 each = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
@@ -96,4 +99,5 @@ def test_runs(path, tmp_path, monkeypatch):
         resources={"metadata": {"path": str(path.parent)}},
     ).execute()  # an error shows the cell
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", ())]
-    assert outputs and not [o.text for o in outputs if o.get("name") == "stderr"]
+    said = "".join(output.text for output in outputs if output.get("name") == "stderr")
+    assert outputs and not [line for line in said.splitlines() if not OLD_GRAIN.search(line)]
