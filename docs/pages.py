@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import pkgutil
 import re
 from collections.abc import Iterator
@@ -46,8 +46,6 @@ def module(name: str) -> str:
 
 def public_modules(name: str) -> Iterator[str]:
     """A module's name, and of a package those of all modules in it, in alphabetical order."""
-    if importlib.util.find_spec(name) is None:
-        return
     yield name
     for found in pkgutil.iter_modules(getattr(importlib.import_module(name), "__path__", ())):
         if not found.name.startswith("_"):

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from docs.docstrings import linked
+from experiments.tables import markdown
 
 MEASURED = Path(__file__).parent / "measured"
 
@@ -23,17 +24,9 @@ def section(name: str) -> str:
     text = "\n\n".join([
         f"## {found['title']}",
         found["measures"],
-        markdown(found),
+        markdown([found["columns"], *found["rows"]], found.get("text_columns", 1)).rstrip(),
         f"```sh\n{found['command']}\n```",
         f"Measured on {found['machine']}, with {found['versions']}{seeds}.",
         "\n".join(f"- {note}" for note in found["notes"]),
     ])  # fmt: skip
     return linked(text)
-
-
-def markdown(found: dict[str, Any]) -> str:
-    """The table, all but its first `text_columns` columns aligned to the right."""
-    text = found.get("text_columns", 1)
-    rule = ["---"] * text + ["---:"] * (len(found["columns"]) - text)
-    rows = [found["columns"], rule, *found["rows"]]
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)

@@ -7,14 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import matplotlib
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
 import numpy as np
 
 from experiments.training.results import read_metrics
-from lstm_jax.analysis.style import COLORS, STYLES
+from lstm_jax.analysis import style
 
 
 def learning_curves(directories: Mapping[str, Path], metric: str, path: Path) -> None:
@@ -27,21 +23,18 @@ def learning_curves(directories: Mapping[str, Path], metric: str, path: Path) ->
         metric: the value to plot.
         path: the PNG to write.
     """
-    figure, axes = plt.subplots(figsize=(8, 4.2), layout="constrained")
+    figure, axes = style.figure()
     for index, (name, directory) in enumerate(directories.items()):
         steps, values = _curve(read_metrics(directory / "metrics.jsonl"), metric)
-        color, style = COLORS[index % len(COLORS)], STYLES[index % len(STYLES)]
-        mean = [np.mean(v) for v in values]
-        axes.plot(steps, mean, label=name, linewidth=1.8, color=color, linestyle=style)
-        axes.plot(steps[-1:], mean[-1:], "o", color=color)  # where the run ended
+        look, mean = style.line(index), [np.mean(v) for v in values]
+        axes.plot(steps, mean, label=name, **look)
+        axes.plot(steps[-1:], mean[-1:], "o", color=look["color"])  # where the run ended
         low, high = [min(v) for v in values], [max(v) for v in values]
-        axes.fill_between(steps, low, high, color=color, alpha=0.15, linewidth=0)
+        axes.fill_between(steps, low, high, color=look["color"], alpha=0.15, linewidth=0)
     axes.set_xlabel("training step")
     axes.set_ylabel(f"validation {metric.replace('_', ' ')}")
-    axes.grid(alpha=0.3)
-    figure.legend(loc="outside right upper", frameon=False)
-    figure.savefig(path, dpi=150)
-    plt.close(figure)
+    style.legend(figure, axes)
+    figure.savefig(path)
 
 
 def _curve(lines: list[dict[str, Any]], metric: str) -> tuple[list[int], list[list[float]]]:

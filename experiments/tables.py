@@ -9,10 +9,10 @@ Rows = list[list[str]]
 WIDTH = 10_000  # characters of a line: nothing is cut, even where the terminal is narrow
 
 
-def markdown(rows: Rows) -> str:
-    """The table in Markdown, all but its first column aligned to the right."""
+def markdown(rows: Rows, text: int = 1) -> str:
+    """The table in Markdown, all but its first `text` columns aligned to the right."""
     heading, *body = rows
-    lines = [heading, ["---", *["---:"] * (len(heading) - 1)], *body]
+    lines = [heading, ["---"] * text + ["---:"] * (len(heading) - text), *body]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 

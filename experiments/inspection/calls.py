@@ -33,8 +33,8 @@ class Call(NamedTuple):
         network: a cell, a stack or a bidirectional network.
         params: its parameters.
         xs: what it read [T, B, D].
-        initial_state: where it started.
-        lengths: [B], the valid steps.
+        initial_state: where it started; None for fresh.
+        lengths: [B], the valid steps; None for all.
         reverse: whether it read from the end.
     """
 
@@ -43,12 +43,12 @@ class Call(NamedTuple):
     params: Any
     xs: jax.Array
     initial_state: Any
-    lengths: jax.Array
+    lengths: jax.Array | None
     reverse: bool
 
 
 class Reading(NamedTuple):
-    """What a model read of a split.
+    """What a model read of the validation split.
 
     Attributes:
         calls: by module, one for each batch.
@@ -66,12 +66,12 @@ class Reading(NamedTuple):
         return len(self.batches) // 2
 
 
-def read(task: Task, params: Params, split: str = "valid") -> Reading:
-    """Lets a model read some batches of a split.
+def read(task: Task, params: Params) -> Reading:
+    """Lets a model read some batches of the validation split.
 
     What a network reads step by step, as one that is fed attention's contexts does, is left out.
     """
-    batches = [*itertools.islice(task.eval_batches(split), BATCHES)]
+    batches = [*itertools.islice(task.eval_batches("valid"), BATCHES)]
     carries, seen = [task.initial_carry()], []  # type: list[Carry], list[Call]
     for batch in batches:
         with _recorded(seen):
@@ -156,12 +156,9 @@ def name_of(module: nn.Module) -> str:
 
 def _call(module: Recurrent, arguments: Any, options: Any) -> Call:
     named = given(module, arguments, options)
-    xs, state, lengths = named["xs"], named["initial_state"], named["lengths"]
-    if state is None:
-        state = module.cell.initial_state(xs.shape[1])
-    lengths = jnp.full(xs.shape[1], xs.shape[0]) if lengths is None else jnp.asarray(lengths)
     own = name_of(module), module.cell, parameters(module)
-    return Call(*own, jnp.asarray(xs), state, lengths, named["reverse"])
+    reads = ("xs", "initial_state", "lengths", "reverse")
+    return Call(*own, *(named[name] for name in reads))
 
 
 def _in_order(call: Call) -> jax.Array:
@@ -174,4 +171,4 @@ def _joined(calls: list[Call]) -> Call:
     chosen = streams(first.xs.shape[1])
     xs = jnp.concatenate([call.xs[:, chosen] for call in calls])
     state = jax.tree.map(lambda leaf: leaf[chosen], first.initial_state)
-    return first._replace(xs=xs, initial_state=state, lengths=jnp.full(xs.shape[1], len(xs)))
+    return first._replace(xs=xs, initial_state=state)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 
 from experiments import page
@@ -13,20 +13,15 @@ TEMPLATE = Path(__file__).with_name("inspection.html.jinja")
 
 
 def write(
-    title: str,
-    facts: dict[str, str],
-    sections: Iterable[Section],
-    directory: Path,
-    tell: Callable[[str], None] = print,
+    title: str, facts: dict[str, str], sections: Iterable[Section], directory: Path
 ) -> Path:
     """Writes inspection.html, its pictures and inspection.json.
 
     Args:
         title: of the page.
         facts: about the run, in a list at the end.
-        sections: drawn one by one; `tell` hears of each.
+        sections: drawn one by one, a line about each.
         directory: where to write.
-        tell: what to do with a line about the progress.
 
     Returns:
         The page, which needs no other file.
@@ -37,7 +32,7 @@ def write(
         picture = directory / f"{section.name}.png"
         section.figure.savefig(picture)
         shown.append((section, page.embedded(picture)))
-        tell(f"  {picture}")
+        print(f"  {picture}")
     write_json(
         directory / "inspection.json",
         {"title": title, "facts": facts, "found": {s.name: s.found for s, _ in shown}},

@@ -10,7 +10,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from lstm_jax.analysis.style import COLORS
+from lstm_jax.analysis import style
 
 AT = "right_fraction_at_"  # how a test value at another lag is called
 MARKS = "os^Dv<>P"  # tell lines apart in gray
@@ -91,7 +91,7 @@ def _title(result: Mapping[str, Any]) -> str:
 def _draw(axis: Axes, panel: Panel, cells: list[str]) -> None:
     for index, cell in enumerate(cells):
         lags, values = list(panel[cell]), list(panel[cell].values())
-        color, mark = COLORS[index % len(COLORS)], MARKS[index % len(MARKS)]
+        color, mark = style.color(index), MARKS[index % len(MARKS)]
         line: dict[str, Any] = {"color": color, "marker": mark, "markersize": 5}
         axis.plot(lags, values, linewidth=1.6, label=cell, **line)
         for lag, value in panel[cell].items():

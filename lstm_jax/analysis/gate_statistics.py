@@ -11,6 +11,7 @@ from chex import Array
 
 from lstm_jax.analysis import style
 from lstm_jax.analysis.layers import Layer, check_valid
+from lstm_jax.recurrence.layer import silence
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -73,7 +74,7 @@ def _statistics(batches: tuple[Layer, ...], name: str) -> GateStatistics:
     steps = max(len(gate) for gate in gates)
     total, count = jnp.zeros(steps), jnp.zeros(steps)
     for gate, layer in zip(gates, batches, strict=True):
-        means = jnp.where(layer.mask, gate.mean(axis=-1), 0.0)
+        means = silence(layer.mask, gate.mean(axis=-1))
         total = total.at[: len(gate)].add(means.sum(axis=1))
         count = count.at[: len(gate)].add(layer.mask.sum(axis=1))
     return GateStatistics(
@@ -93,11 +94,12 @@ def plot_saturation(statistics: Mapping[str, GateStatistics], title: str = "") -
     Example:
       figure = analysis.plot_saturation(analysis.gate_statistics(layer))
     """
-    drawn, axes = style.panels(max(len(statistics), 1), 3.0 * max(len(statistics), 1) + 0.5, 3.4)
+    count = max(len(statistics), 1)
+    drawn, axes = style.panels(count, 3.0 * count + 0.5, 3.4)
     for index, (own, (name, found)) in enumerate(zip(axes, statistics.items(), strict=False)):
         own.plot([0, 1], [1, 0], color="black", linewidth=1)
         own.scatter(
-            found.right, found.left, s=16, alpha=0.6, linewidths=0, color=style.COLORS[index % 7]
+            found.right, found.left, s=16, alpha=0.6, linewidths=0, color=style.color(index)
         )
         own.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03), aspect="equal", xlabel="open (above 0.9)")
         own.set_title(f"{name}: mean {np.mean(found.mean):.2f}")

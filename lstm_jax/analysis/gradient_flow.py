@@ -13,6 +13,7 @@ from chex import Array, ArrayTree, PRNGKey
 
 from lstm_jax.analysis import style
 from lstm_jax.analysis.layers import check_floating, each, map_cells, rebuild, turn
+from lstm_jax.recurrence.scan import rows
 from lstm_jax.recurrence.stack import Stack
 from lstm_jax.recurrence.unroll import Network, unroll
 from lstm_jax.types import Affine, Cell, Gates, Params, State
@@ -105,8 +106,6 @@ def gradient_flow(
     """
     gradients = state_gradients(network, params, xs, loss, initial_state, lengths, key)
     found = norms(network, gradients)
-    if lengths is None:
-        lengths = jnp.full(xs.shape[1], xs.shape[0])
     backward = [name for name in found if "backward" in name.split(", ")]
     turned = {name: {f: turn(v, lengths) for f, v in found[name].items()} for name in backward}
     return found | turned
@@ -123,7 +122,7 @@ def random_projection(network: Network, state: State, seed: int = 0) -> Array:
     for h in _last_outputs(network, state):
         exact = jnp.promote_types(h.dtype, jnp.float32)
         directions = jax.random.normal(jax.random.key(seed), h.shape, exact)
-        directions /= _norm(directions[None])[0].reshape(-1, *[1] * (h.ndim - 1))
+        directions /= rows(_norm(directions[None])[0], directions)
         total += jnp.sum(directions * h)
     return total
 

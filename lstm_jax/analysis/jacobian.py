@@ -165,7 +165,7 @@ def plot_spectrum(spectra: Mapping[str, Spectrum], title: str = "") -> Figure:
     plane.plot(np.cos(turn), np.sin(turn), color="black", linewidth=1)
     for index, (name, own) in enumerate(spectra.items()):
         points = np.asarray(own.eigenvalues).ravel()
-        look = {"color": style.COLORS[index % 7], "alpha": 0.4, "linewidths": 0}
+        look = {"color": style.color(index), "alpha": 0.4, "linewidths": 0}
         plane.scatter(points.real, points.imag, s=8, marker="osD^"[index % 4], **look)
         sizes = np.sort(np.asarray(own.singular_values).ravel())[::-1]
         share = np.arange(1, len(sizes) + 1) / len(sizes)

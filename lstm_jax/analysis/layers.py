@@ -13,8 +13,10 @@ from chex import Array
 
 from lstm_jax.recurrence.bidirectional import Bidirectional
 from lstm_jax.recurrence.layer import silence
+from lstm_jax.recurrence.scan import rows
 from lstm_jax.recurrence.stack import Stack
 from lstm_jax.recurrence.unroll import Network, gates
+from lstm_jax.trees import children
 from lstm_jax.types import Cell, Params, State, is_float
 
 
@@ -106,7 +108,7 @@ def each(network: Network, *trees: Any, path: tuple[str, ...] = ()) -> Iterator[
     if isinstance(network, Cell):
         yield _name(network, path), network, *trees
         return
-    for k, (step, part) in enumerate(_parts(network)):
+    for k, (step, part) in enumerate(_named(network)):
         yield from each(part, *(tree[k] for tree in trees), path=(*path, step))
 
 
@@ -116,7 +118,7 @@ def map_cells(network: Network, function: Callable, *trees: Any) -> Any:
         return function(network, *trees)
     return tuple(
         map_cells(part, function, *(tree[k] for tree in trees))
-        for k, (_, part) in enumerate(_parts(network))
+        for k, part in enumerate(children(network).values())
     )
 
 
@@ -130,11 +132,12 @@ def rebuild(network: Network, function: Callable[[Cell], Cell]) -> Network:
     return Bidirectional(rebuild(network.forward, function), rebuild(network.backward, function))
 
 
-def _parts(network: Network) -> list[tuple[str, Network]]:
-    """The parts of a network with what each is called."""
+def _named(network: Network) -> list[tuple[str, Network]]:
+    """The parts of a network with what each is called: layers by their number, from 1."""
+    parts = children(network)
     if isinstance(network, Stack):
-        return [(f"layer {k}", layer) for k, layer in enumerate(network.layers, start=1)]
-    return [("forward", network.forward), ("backward", network.backward)]  # type: ignore[union-attr]
+        return [(f"layer {k}", layer) for k, layer in enumerate(parts.values(), start=1)]
+    return [*parts.items()]
 
 
 def _name(cell: Cell, path: tuple[str, ...]) -> str:
@@ -152,7 +155,7 @@ def _walk(
         return [own], silence(mask, record["h"])
     if isinstance(network, Stack):
         found: list[Layer] = []
-        for k, (step, part) in enumerate(_parts(network)):
+        for k, (step, part) in enumerate(_named(network)):
             inside, ys = _walk(part, params[k], xs, state[k], lengths, (*path, step))
             found += inside
             xs = network.skip(xs, ys)
@@ -180,8 +183,10 @@ def check_floating(cell: Cell, state: State) -> None:
             )
 
 
-def turn(xs: Array, lengths: Array) -> Array:
+def turn(xs: Array, lengths: Array | None = None) -> Array:
     """Reverses the valid part of each sequence [T, B, ...]; padding stays behind it."""
+    if lengths is None:
+        return xs[::-1]
     times, lengths = jnp.arange(xs.shape[0])[:, None], jnp.asarray(lengths)[None]
     order = jnp.where(times < lengths, lengths - 1 - times, times)
-    return jnp.take_along_axis(xs, order.reshape(order.shape + (1,) * (xs.ndim - 2)), axis=0)
+    return jnp.take_along_axis(xs, rows(order, xs), axis=0)

@@ -13,6 +13,7 @@ from chex import Array
 
 from lstm_jax.analysis import style
 from lstm_jax.analysis.layers import Layer, check_valid
+from lstm_jax.recurrence.layer import silence
 from lstm_jax.types import Cell, Params, State, align, cast
 
 if TYPE_CHECKING:
@@ -94,9 +95,8 @@ def time_constants(*batches: Layer) -> Array:
     total: Any = 0.0
     count = sum(jnp.sum(layer.mask) for layer in batches)
     for layer in batches:
-        kept = jnp.abs(retention(layer))
-        valid = layer.mask.reshape(*layer.mask.shape, *[1] * (kept.ndim - 2))
-        total += jnp.sum(jnp.where(valid, jnp.log(kept), 0.0), axis=(0, 1))
+        logs = jnp.log(jnp.abs(retention(layer)))
+        total += jnp.sum(silence(layer.mask, logs), axis=(0, 1))
     rate = jnp.ravel(-total / count)
     return jnp.where(rate <= 0, jnp.inf, 1.0 / rate)
 
@@ -116,10 +116,10 @@ def plot_time_constants(constants: Mapping[str, Array], title: str = "") -> Figu
     drawn, axes = style.figure()
     for index, (name, values) in enumerate(constants.items()):
         ordered = np.sort(np.asarray(values, np.float64))
-        shown = ordered[np.isfinite(ordered) & (ordered > 0)]
-        share = np.flatnonzero(np.isfinite(ordered) & (ordered > 0)) / max(len(ordered) - 1, 1)
+        shown = np.flatnonzero(np.isfinite(ordered) & (ordered > 0))
         label = name if len(shown) else f"{name}: keeps nothing by itself"
-        axes.plot(share, shown, label=label, **style.line(index))
+        share = shown / max(len(ordered) - 1, 1)
+        axes.plot(share, ordered[shown], label=label, **style.line(index))
     axes.set_yscale("log")
     axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.yaxis.set_major_formatter("{x:g}")

@@ -34,10 +34,15 @@ def panels(count: int, width: float = 8.0, height: float = 4.2) -> tuple[Figure,
     return drawn, list(axes)
 
 
+def color(index: int) -> str:
+    """The color of the index-th thing that is drawn."""
+    return COLORS[index % len(COLORS)]
+
+
 def line(index: int) -> dict[str, Any]:
     """The look of the index-th line."""
     return {
-        "color": COLORS[index % len(COLORS)],
+        "color": color(index),
         "linestyle": STYLES[index % len(STYLES)],
         "linewidth": 1.8,
     }

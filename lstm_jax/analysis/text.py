@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from chex import Array
@@ -134,22 +134,16 @@ def plot_text(
     """
     if len(text) != len(values):
         raise ValueError(f"plot_text: there are {len(text)} symbols and {len(values)} values")
-    lines = _lines(text)
-    drawn, axes = style.figure(9.0, 0.5 + 0.24 * len(lines))
+    places = _places(text)
+    lines = 1 + max((row for row, _, _ in places), default=0)
+    drawn, axes = style.figure(9.0, 0.5 + 0.24 * lines)
     axes.grid(False)
-    grid = np.full((len(lines), LINE), np.nan)
-    numbers = iter(np.asarray(values, np.float64))
-    for row, symbols in enumerate(lines):
-        column = 0
-        for symbol in symbols:
-            shown = SHOWN.get(symbol, symbol)
-            grid[row, column : column + len(shown)] = next(numbers)
-            for offset, character in enumerate(shown):
-                axes.text(
-                    column + offset, row, character, ha="center", va="center", fontsize=8,
-                    family="DejaVu Sans Mono",
-                )
-            column += len(shown)
+    grid = np.full((lines, LINE), np.nan)
+    look: dict[str, Any] = dict(ha="center", va="center", fontsize=8, family="DejaVu Sans Mono")
+    for (row, column, shown), value in zip(places, np.asarray(values, np.float64), strict=True):
+        grid[row, column : column + len(shown)] = value
+        for offset, character in enumerate(shown):
+            axes.text(column + offset, row, character, **look)
     colors = axes.imshow(
         grid, cmap=style.DIVERGING, vmin=bounds[0], vmax=bounds[1], aspect="auto", alpha=0.8
     )
@@ -159,18 +153,19 @@ def plot_text(
     return drawn
 
 
-def _lines(text: Sequence[str]) -> list[list[str]]:
-    """Symbols by line: a new one after each end of line, and where the next would not fit."""
-    lines: list[list[str]] = [[]]
-    used = 0
+def _places(text: Sequence[str]) -> list[tuple[int, int, str]]:
+    """The line and column of each symbol, and how it is shown.
+
+    A new line begins after each end of line, and where the next symbol would not fit.
+    """
+    places, row, column = [], 0, 0
     for symbol in text:
-        width = len(SHOWN.get(symbol, symbol))
-        if used + width > LINE or (lines[-1] and lines[-1][-1] == "\n"):
-            lines.append([])
-            used = 0
-        lines[-1].append(symbol)
-        used += width
-    return lines
+        shown = SHOWN.get(symbol, symbol)
+        if column and column + len(shown) > LINE:
+            row, column = row + 1, 0
+        places.append((row, column, shown))
+        row, column = (row + 1, 0) if symbol == "\n" else (row, column + len(shown))
+    return places
 
 
 def plot_heat_map(

@@ -10,6 +10,7 @@ from chex import Array
 
 from lstm_jax.analysis import style
 from lstm_jax.analysis.layers import Layer
+from lstm_jax.recurrence.layer import silence
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -54,8 +55,8 @@ def trajectories(layer: Layer, field: str = "h", components: int = 2) -> Traject
         )
     valid = layer.mask[..., None]
     count = jnp.maximum(jnp.sum(valid), 1)
-    mean = jnp.sum(jnp.where(valid, states, 0), axis=(0, 1), keepdims=True) / count
-    centered = jnp.where(valid, states - mean, 0)
+    mean = jnp.sum(silence(layer.mask, states), axis=(0, 1), keepdims=True) / count
+    centered = silence(layer.mask, states - mean)
     covariance = jnp.einsum("tbi,tbj->ij", centered, centered)
     values, vectors = jnp.linalg.eigh(covariance)
     directions = vectors[:, ::-1][:, :components].T

@@ -1,12 +1,11 @@
 """Networks at work, taken apart."""
 
-import jax
 import numpy as np
 import pytest
 
 import lstm_jax as lj
 from lstm_jax import analysis
-from tests.cases import problem
+from tests.cases import problem, random_params
 
 LENGTHS = np.array([7, 4, 1])
 
@@ -27,10 +26,8 @@ def problem_of(network):
     if isinstance(network, lj.Cell):
         return problem(network, steps=7)
     p = problem(lj.rnn(3), steps=7)  # for its inputs
-    shapes = jax.eval_shape(lambda: network.init(jax.random.key(0), p.xs.shape[-1]))
-    rng = np.random.default_rng(4)
-    params = jax.tree.map(lambda leaf: 0.6 * rng.standard_normal(leaf.shape), shapes)
-    return p._replace(cell=network, params=params, state=network.initial_state(len(LENGTHS)))
+    state = network.initial_state(len(LENGTHS))
+    return p._replace(cell=network, params=random_params(network, seed=4), state=state)
 
 
 @pytest.fixture
