@@ -39,6 +39,8 @@ class GateStatistics(NamedTuple):
 def gate_statistics(*batches: Layer) -> dict[str, GateStatistics]:
     """Means and saturation of each gate, by unit and over time.
 
+        mean = ⟨a_t⟩,  left = ⟨a_t < 0.1⟩,  right = ⟨a_t > 0.9⟩,  ⟨·⟩ over all valid steps
+
     Args:
       *batches: one layer of a network, for each batch of the data set.
 

@@ -153,6 +153,8 @@ class Growth(NamedTuple):
 def growth(flow: Array) -> Growth:
     """Fits the norms of one layer over the lag.
 
+        ln ‖λ_{T−k}‖ ≈ a + k ln γ,  by least squares of the mean over the batch
+
     Args:
       flow: norms [T, B] of sequences without padding, of a loss at the last step.
 
@@ -161,6 +163,8 @@ def growth(flow: Array) -> Growth:
 
     Example:
       analysis.growth(0.5 ** jnp.arange(20)[::-1, None]).factor            # 0.5
+
+    Source: Bengio et al. 1994, IEEE Transactions on Neural Networks 5(2) (gradients that vanish).
     """
     curve = over_lag(flow)
     if len(curve) < 2:

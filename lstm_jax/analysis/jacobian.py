@@ -45,6 +45,9 @@ def jacobians(layer: Layer, every: int = 1) -> Array:
       J [T', B, S, S], row by row what step t does to each entry of its state; of steps that do not
       happen as if they did.
 
+    Raises:
+      TypeError: a state with a field that has no gradient.
+
     Example:
       (layer,) = analysis.layers(cell, params, xs)
       J = analysis.jacobians(layer)
@@ -64,6 +67,12 @@ def spectrum(matrices: Array) -> Spectrum:
     the unit circle would stand for what is forgotten, 1 for what is kept, those outside for what
     grows. Steps differ, and eigenvalues do not multiply: what many steps make of a change are the
     Lyapunov exponents. The largest singular value bounds the growth in one step.
+
+    Args:
+      matrices: J [..., S, S]; half precision is computed in float32.
+
+    Returns:
+      Eigenvalues and singular values, [..., S] each.
 
     Example:
       sizes = jnp.abs(analysis.spectrum(J).eigenvalues)
@@ -92,6 +101,7 @@ def lyapunov_exponents(layer: Layer, count: int = 8) -> Array:
 
     Raises:
       ValueError: a count that S does not allow, or sequences with padding.
+      TypeError: a state with a field that has no gradient.
 
     Example:
       analysis.lyapunov_exponents(layer, count=1)

@@ -45,6 +45,8 @@ class Overfitting(NamedTuple):
 def overfitting(curves: Curves) -> Overfitting:
     """The gap between training and validation, and what was lost after the best step.
 
+        gap_s = L_valid(s) − L_train(s),  rise = L_valid(S) − min_s L_valid(s)
+
     Args:
       curves: losses without NaN.
 

@@ -77,6 +77,8 @@ def trackers(states: Array, features: Mapping[str, Array]) -> list[Tracker]:
     Of all units the one whose correlation with the feature is largest in the first half of the
     text; what is reported is its correlation in the second half, which had no say in the choice.
 
+        unit = argmax_j |r(s_j, feature)| on the first half,  r Pearson's correlation
+
     Args:
       states: activations [N, H] after each character, h or c.
       features: of `text_features`, or your own, [N] each.
@@ -89,6 +91,8 @@ def trackers(states: Array, features: Mapping[str, Array]) -> list[Tracker]:
 
     Example:
       found = analysis.trackers(layer.record["c"][:, 0], analysis.text_features(text))
+
+    Source: after Karpathy et al. 2015, arXiv:1506.02078, section 4.2.
     """
     values = np.asarray(states, np.float64)
     half = len(values) // 2

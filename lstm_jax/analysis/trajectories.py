@@ -33,10 +33,15 @@ class Trajectories(NamedTuple):
 def trajectories(layer: Layer, field: str = "h", components: int = 2) -> Trajectories:
     """Projects the states of a layer on their principal components.
 
+        p_t = V(s_t − s̄),  V the K leading eigenvectors of the covariance of all valid states
+
     Args:
       layer: of `layers`.
       field: of the state.
       components: K, at most H.
+
+    Returns:
+      The points [T, B, K], V [K, H], and the share of the variance along each of its rows [K].
 
     Raises:
       ValueError: there is no such field, or K is out of range.
@@ -44,6 +49,8 @@ def trajectories(layer: Layer, field: str = "h", components: int = 2) -> Traject
     Example:
       (layer,) = analysis.layers(cell, params, xs)
       points = analysis.trajectories(layer).points         # [T, B, 2]
+
+    Source: Pearson 1901, Philosophical Magazine 2(11).
     """
     if field not in layer.fields:
         raise ValueError(f"trajectories: field is {field!r}; give one of {', '.join(layer.fields)}")
