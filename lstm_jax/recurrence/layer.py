@@ -10,11 +10,10 @@ import jax
 import jax.numpy as jnp
 from chex import Array, ArrayTree, PRNGKey
 
-from lstm_jax.recurrence import fused, scan
+from lstm_jax.recurrence import scan
+from lstm_jax.recurrence.methods import METHODS, TRACE, Method, choose
 from lstm_jax.types import Cell, Params, State, cast
 
-METHODS: dict[str, Callable] = {"scan": scan.run, "fused": fused.run}
-FASTEST = "fused"
 CACHE_BYTES = 2**21  # of input parts between two products of the input kernel, on the CPU
 CHUNK_ROWS = 512  # and at least so many rows in each, that the products stay large
 
@@ -43,23 +42,23 @@ def run_cell(
     k_params, k_inputs = (None, None) if run.key is None else jax.random.split(run.key)
     params = cell.prepare(cast(params, cell.compute_dtype), k_params, state)
     xs = xs.astype(cell.compute_dtype)
-    engine = METHODS["scan"] if xs.shape[0] == 0 else METHODS[run.method]
-    engine = scan.trace if run.record else engine
+    times = jnp.arange(xs.shape[0])
+    keys = jax.eval_shape(step_keys, k_inputs, times)
+    method = method_of(run, cell, params, state, xs, keys)
 
     def chunk(state: State, steps: tuple) -> tuple[State, Any]:
         xs, mask, resets, times = steps
-        keys = None if k_inputs is None else jax.vmap(partial(jax.random.fold_in, k_inputs))(times)
-        inputs = cell.inputs(params, silence(mask, xs), keys)  # type: ignore[misc]
-        state, outputs = engine(cell, params, state, inputs, mask, resets, run.reverse)
+        xs, keys = silence(mask, xs), step_keys(k_inputs, times)
+        state, outputs = method.run(cell, params, state, xs, keys, mask, resets, run.reverse)
         return state, outputs if run.record else silence(mask, outputs)
 
     resets = run.resets
     if resets is not None and run.mask is not None:
         resets = resets & run.mask
-    steps = (xs, run.mask, resets, jnp.arange(xs.shape[0]))
+    steps = (xs, run.mask, resets, times)
 
     def chunks(state: State, steps: tuple) -> tuple[State, Any]:
-        size = chunk_length(cell, params, steps[0]) if engine is METHODS["fused"] else None
+        size = chunk_length(cell, params, steps[0]) if method is METHODS["fused"] else None
         return in_chunks(chunk, state, steps, size, run.reverse)
 
     rematerialized = chunks if run.remat is None else jax.checkpoint(chunks)
@@ -69,6 +68,21 @@ def run_cell(
         gates = {name: silence(run.mask, v) for name, v in gates.items()}
         return state, silence(run.mask, states.h), gates | states._asdict()
     return state, outputs, None
+
+
+def method_of(
+    run: Run, cell: Cell, params: Params, state: State, xs: Array, keys: PRNGKey | None
+) -> Method:
+    """What runs the cell: the method asked for, unless there is something to record or no step."""
+    if run.record:
+        return TRACE
+    name = "scan" if xs.shape[0] == 0 else run.method
+    return choose(name, cell, params, state, xs, keys)
+
+
+def step_keys(key: PRNGKey | None, times: Array) -> PRNGKey | None:
+    """One key a step, or None."""
+    return None if key is None else jax.vmap(partial(jax.random.fold_in, key))(times)
 
 
 def silence(mask: Array | None, v: Array) -> Array:

@@ -11,7 +11,8 @@ from chex import Array, PRNGKey
 
 from lstm_jax.recurrence import checks
 from lstm_jax.recurrence.bidirectional import Bidirectional
-from lstm_jax.recurrence.layer import FASTEST, METHODS, Run, run_cell
+from lstm_jax.recurrence.layer import Run, run_cell
+from lstm_jax.recurrence.methods import METHODS
 from lstm_jax.recurrence.stack import Stack
 from lstm_jax.types import Cell, Params, State
 
@@ -56,13 +57,18 @@ def unroll(
       remat: length of the chunks whose insides are recomputed in the backward pass: about √T saves
         the most memory, at the cost of a second forward pass.
       method: "scan" (the reference; it alone has forward-mode derivatives), "fused" (nothing but
-        the recurrence in its loops), or "auto" (the fastest that serves).
+        the recurrence in its loops), "cudnn" (NVIDIA's library, for the plain `lstm` in float32;
+        never run on a GPU by us: unmeasured), or "auto" (for each layer the fastest that serves,
+        as far as measured: "fused"). "cudnn" follows `jax.default_matmul_precision`: "highest" and
+        "float32" have it compute in full float32, any other setting lets it use TF32. It has
+        neither `jax.vmap` nor gradients of gradients; use "scan" or "fused" for them.
 
     Returns:
       The final state and the outputs ys [T, B, cell.output_size].
 
     Raises:
-      TypeError, ValueError: an argument of the wrong dtype, shape or range.
+      TypeError, ValueError: an argument of the wrong dtype, shape or range, or a method that cannot
+        run a layer here.
 
     Example:
       cell = lj.lstm(128)
@@ -71,7 +77,7 @@ def unroll(
     """
     checks.check_method(method, ["auto", *METHODS])
     checks.check_remat(remat)
-    run = Run(None, None, key, reverse, remat, FASTEST if method == "auto" else method, False)
+    run = Run(None, None, key, reverse, remat, method, False)
     state, ys, _ = enter(cell, params, xs, initial_state, lengths, mask, resets, run)
     return state, ys
 
