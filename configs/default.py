@@ -48,6 +48,7 @@ def _cell() -> dict:
         "peepholes": placeholder(str),  # "none", "diagonal" or "full"
         "kernel_init": placeholder(str),  # "glorot"
         "recurrent_init": placeholder(str),  # "orthogonal" or "small_normal"
+        "heads": placeholder(int),  # groups of units that do not see each other's h
         "cell_clip": placeholder(float),  # bound on |c|
         "projection_size": placeholder(int),  # lstmp only
         "image_size": placeholder(tuple),  # conv_lstm only: height and width of what it reads

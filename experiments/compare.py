@@ -88,11 +88,15 @@ def _variant(config: ConfigDict, name: str) -> ConfigDict:
 
 
 def matching_size(config: ConfigDict, wanted: int) -> int:
-    """The hidden size whose parameter count is nearest to `wanted`, by bisection."""
+    """The hidden size whose parameter count is nearest to `wanted`, by bisection.
 
-    def count(size: int) -> int:
+    With heads it is a multiple of them.
+    """
+    heads = config.cell.get("heads") or 1
+
+    def count(units: int) -> int:
         trial = config.copy_and_resolve_references()
-        trial.cell.hidden_size = size
+        trial.cell.hidden_size = heads * units
         return _count(trial)
 
     low, high = 1, 2
@@ -101,7 +105,7 @@ def matching_size(config: ConfigDict, wanted: int) -> int:
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (middle, high) if count(middle) < wanted else (low, middle)
-    return min((low, high), key=lambda size: abs(count(size) - wanted))
+    return heads * min((low, high), key=lambda units: abs(count(units) - wanted))
 
 
 def rows(found: Results) -> list[list[str]]:

@@ -82,6 +82,7 @@ FIELDS = {  # those that every configuration has
     "cell.peepholes": either(None, TEXT),
     "cell.kernel_init": either(None, TEXT),
     "cell.recurrent_init": either(None, TEXT),
+    "cell.heads": either(None, SIZE),
     "cell.cell_clip": either(None, POSITIVE),
     "cell.projection_size": either(None, SIZE),
     "cell.image_size": either(None, several(SIZE, "sizes")),

@@ -47,8 +47,57 @@ def zeros(batch_size: int, size: int, dtype: jnp.dtype) -> Array:
 
 
 def matmul(a: Array, kernel: Array) -> Array:
-    """The product of every dense cell: a [..., K] times kernel [K, G·H]."""
+    """The product of dense cells: a [..., K] times kernel [K, G·H]."""
     return a @ kernel
+
+
+@dataclasses.dataclass(frozen=True)
+class HeadProduct:
+    """The product of dense cells with heads, each of which reads its own part of a.
+
+        z[g, head, j] = Σ_k a[head, k] U[head, k, g·units + j]
+
+    of a [..., K] with a kernel [heads, K/heads, G·units]; z is [..., G·H], its blocks side by side.
+    A kernel [K, N], which heads share, is multiplied by `matmul`.
+
+    Attributes:
+      units: H/heads, the units of a head.
+    """
+
+    units: int
+
+    def __call__(self, a: Array, kernel: Array) -> Array:
+        if kernel.ndim == 2:
+            return matmul(a, kernel)
+        return head_by_head(a, kernel, kernel.shape[1], self.units)
+
+    def pull(self, d_z: Array, transposed: Array) -> Array:
+        """da = dz Uᵀ, of the kernel with its last two axes exchanged."""
+        if transposed.ndim == 2:
+            return matmul(d_z, transposed)
+        return head_by_head(d_z, transposed, self.units, transposed.shape[-1])
+
+
+def head_by_head(a: Array, kernel: Array, inner: int, outer: int) -> Array:
+    """Multiplies the part of a that belongs to a head by that head's matrix.
+
+    Args:
+      a: [..., blocks·heads·inner], in this order.
+      kernel: [heads, blocks·inner, blocks'·outer].
+      inner, outer: the units of a head in a and in the result.
+
+    Returns:
+      [..., blocks'·heads·outer].
+    """
+    heads, rows, columns = kernel.shape
+
+    def one(a: Array, kernel: Array) -> Array:
+        z = matmul(a.reshape(*a.shape[:-2], rows), kernel)
+        return z.reshape(*z.shape[:-1], columns // outer, outer)
+
+    parts = a.reshape(*a.shape[:-1], rows // inner, heads, inner)
+    z = jax.vmap(one, in_axes=(-2, 0), out_axes=-2)(parts, kernel)
+    return z.reshape(*a.shape[:-1], heads * columns)
 
 
 def whole_sequence_inputs(product: Callable[[Array, Array], Array]) -> Callable[..., Array]:

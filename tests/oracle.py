@@ -25,6 +25,7 @@ BLOCKS = {
     "min_gru": "zn",
     "conv_lstm": "ifgo",
 }
+WITHOUT_U = ("min_lstm", "min_gru")
 WITHOUT_C = ("rnn", "gru", "gru_reset_after", "min_lstm", "min_gru")
 
 
@@ -50,6 +51,22 @@ def convolve(x, kernel):
         if 0 <= y < height and 0 <= w < width:
             z[v, u] += x[y, w] @ kernel[k, j]
     return z
+
+
+def block_diagonal(kernel, blocks):
+    """The matrix [K, G·H] that a kernel of heads [heads, K/heads, G·H/heads] stands for.
+
+    Rows and columns of a head: its units, in every one of the G blocks. Zeros elsewhere.
+    """
+    heads, rows, columns = kernel.shape
+    units = columns // blocks
+    matrix = np.zeros((heads * rows, blocks, heads * units))
+    for head, block in np.ndindex(heads, blocks):
+        inward = slice(head * rows, (head + 1) * rows)
+        outward = slice(head * units, (head + 1) * units)
+        own = kernel[head, :, block * units : (block + 1) * units]
+        matrix[inward, block, outward] = own
+    return matrix.reshape(heads * rows, -1)
 
 
 def product(x, kernel):
@@ -81,6 +98,9 @@ def by_letter(name, row):
 
 def step(name, params, state, x, options):
     """One step of one row: x [D] -> (new state, gates by block letter)."""
+    if name not in WITHOUT_U and params["recurrent_kernel"].ndim == 3:
+        whole = block_diagonal(params["recurrent_kernel"], len(BLOCKS[name]))
+        params = {**params, "recurrent_kernel": whole}
     if name == "rnn":
         return rnn(params, state, x, options)
     if name in ("gru", "gru_reset_after"):

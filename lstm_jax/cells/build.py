@@ -19,8 +19,9 @@ from lstm_jax.cells.initializers import (
     blockwise,
     chrono,
     gate_biases,
+    headwise,
 )
-from lstm_jax.types import Cell, Params, Recipe, State, matmul
+from lstm_jax.types import Cell, HeadProduct, Params, Recipe, State, matmul
 
 Peepholes = Literal[False, "diagonal", "full"]
 
@@ -43,6 +44,27 @@ class CellOptions(TypedDict, total=False):
     param_dtype: Any
 
 
+class HeadOptions(TypedDict, total=False):
+    """Options of every cell with a matrix U for its recurrent kernel.
+
+    heads: the number of groups of units (default 1), which divides H, and P with a projection. The
+      gates of a group see the h of this group alone, and U is block-diagonal:
+
+          z[g, head] = xW[g, head] + h[head] U[head, g] + b[g, head]
+
+      With heads above 1, `recurrent_kernel` is [heads, H/heads, G·H/heads], and each head's blocks
+      are initialized on their own (Pöppel et al. 2024, "FlashRNN: I/O-aware optimization of
+      traditional RNNs on modern hardware", arXiv:2412.07752). What else a cell's gates see, such as
+      full peepholes, is not divided.
+    """
+
+    heads: int
+
+
+class RNNOptions(CellOptions, HeadOptions, total=False):
+    """Options of the simple recurrent network: those of `CellOptions` and `HeadOptions`."""
+
+
 class MemoryOptions(CellOptions, total=False):
     """Options of every cell with a cell state c, beside those of `CellOptions`.
 
@@ -54,7 +76,7 @@ class MemoryOptions(CellOptions, total=False):
     cell_clip: float | None
 
 
-class LSTMOptions(MemoryOptions, total=False):
+class ForgetOptions(MemoryOptions, total=False):
     """Options of every cell with a forget gate of its own, beside those of `MemoryOptions`.
 
     forget_bias: initial bias of the forget gate, a number (default 1) or `chrono(T_max)`.
@@ -63,8 +85,12 @@ class LSTMOptions(MemoryOptions, total=False):
     forget_bias: Bias
 
 
-class InputOptions(MemoryOptions, total=False):
-    """Options of the cell without forget gate, beside those of `MemoryOptions`.
+class LSTMOptions(ForgetOptions, HeadOptions, total=False):
+    """Options of the LSTMs over vectors: those of `ForgetOptions` and `HeadOptions`."""
+
+
+class InputOptions(MemoryOptions, HeadOptions, total=False):
+    """Options of the cell without forget gate, beside those of `MemoryOptions` and `HeadOptions`.
 
     input_bias: initial bias of the input gate, a number (default 0; negative values keep it shut
       at first) or `chrono(T_max)`.
@@ -82,12 +108,17 @@ class UpdateOptions(CellOptions, total=False):
     update_bias: Bias
 
 
+class GRUOptions(UpdateOptions, HeadOptions, total=False):
+    """Options of the GRUs: those of `UpdateOptions` and `HeadOptions`."""
+
+
 DEFAULTS: dict[str, Any] = {
     "use_bias": True,
     "kernel_init": "glorot",
     "recurrent_init": "orthogonal",
     "dtype": None,
     "param_dtype": None,
+    "heads": 1,
     "peepholes": False,
     "cell_clip": None,
     "forget_bias": 1.0,
@@ -120,6 +151,7 @@ def resolve(name: str, hidden_size: int, kind: type, options: Mapping[str, Any])
             raise TypeError(f"{name}: unknown option {option!r}{hint}")
     resolved = {k: v for k, v in DEFAULTS.items() if k in known} | dict(options)
     check_values(name, resolved)
+    check_heads(name, resolved.get("heads", 1), "hidden_size", hidden_size)
     for field in DTYPES:
         if resolved[field] is not None:
             resolved[field] = jnp.dtype(resolved[field])
@@ -132,6 +164,16 @@ def positive_integer(name: str, argument: str, value: Any) -> None:
         raise TypeError(f"{name}: {argument} is {value!r}; give a positive integer")
     if value < 1:
         raise ValueError(f"{name}: {argument} is {value}; give a positive integer")
+
+
+def check_heads(name: str, heads: Any, argument: str, size: int) -> None:
+    """Raises unless `heads` is a positive integer that divides a size."""
+    positive_integer(name, "heads", heads)
+    if size % heads:
+        raise ValueError(
+            f"{name}: heads is {heads}, which does not divide {argument} ({size}); give a number"
+            " that does"
+        )
 
 
 def check_values(name: str, options: Mapping[str, Any]) -> None:
@@ -196,14 +238,14 @@ def build(
       initial_state: `(batch_size, compute dtype) -> state`.
       hidden_size: H.
       options: as `resolve` returned them, and whatever else tells two cells of a name apart.
-      recurrent_size: the rows of `recurrent_kernel`; None for none.
+      recurrent_size: the rows of `recurrent_kernel`, those of all heads; None for none.
       output_size: the width of h where it is not H.
       more: `(key, dtype) -> fields` for the parameters that only this cell has.
       inputs: as in `Cell`.
       window: the axes of the kernels before those of inputs and outputs.
-      product: as in `Cell`.
+      product: as in `Cell`, where the cell has no heads.
     """
-    dtype = compute_dtype(options)
+    dtype, heads = compute_dtype(options), options.get("heads", 1)
 
     def init(key: PRNGKey, input_size: int) -> Params:
         positive_integer(name, "input_size", input_size)
@@ -214,8 +256,8 @@ def build(
         fields = {"kernel": blockwise(options["kernel_init"], k_input, rows, *shape)}
         if recurrent_size is not None:
             rows = *window, recurrent_size
-            fields["recurrent_kernel"] = blockwise(
-                options["recurrent_init"], k_recurrent, rows, *shape
+            fields["recurrent_kernel"] = headwise(
+                options["recurrent_init"], k_recurrent, heads, rows, *shape
             )
         if options["use_bias"]:
             bias = next((options[name] for name in BIASES if name in options), 0.0)
@@ -237,6 +279,6 @@ def build(
         identity=(name, hidden_size, str(dtype), tuple(sorted(options.items()))),
         dtype=dtype,
         inputs=inputs,
-        product=product,
+        product=product if heads == 1 else HeadProduct(hidden_size // heads),
         recipe=Recipe(name, hidden_size, options),
     )

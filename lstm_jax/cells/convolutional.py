@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from chex import Array
 
-from lstm_jax.cells.build import LSTMOptions, positive_integer, resolve
+from lstm_jax.cells.build import ForgetOptions, positive_integer, resolve
 from lstm_jax.cells.lstm import GATING, equations
 from lstm_jax.cells.memory import memory, memory_cell
 from lstm_jax.types import Cell, LSTMState
@@ -33,7 +33,7 @@ def conv_lstm(
     *,
     image_size: tuple[int, int],
     kernel_size: int = 3,
-    **options: Unpack[LSTMOptions],
+    **options: Unpack[ForgetOptions],
 ) -> Cell:
     """Convolutional LSTM, with peepholes, for sequences of frames x [B, height, width, C].
 
@@ -50,7 +50,7 @@ def conv_lstm(
       filters: F, the channels of the state.
       image_size: height and width of the frames.
       kernel_size: k, the side of the windows that gates look through.
-      **options: see `LSTMOptions`; `peepholes` is "diagonal" by default.
+      **options: see `ForgetOptions`; `peepholes` is "diagonal" by default.
 
     Returns:
       A cell with state `LSTMState` (h, c [B, height, width, F]) and parameters `LSTMParams`: kernel
@@ -68,7 +68,7 @@ def conv_lstm(
     Source: Shi et al. 2015, "Convolutional LSTM network: a machine learning approach for
     precipitation nowcasting", arXiv:1506.04214, equation 3.
     """
-    resolved = resolve("conv_lstm", filters, LSTMOptions, {"peepholes": "diagonal"} | options)
+    resolved = resolve("conv_lstm", filters, ForgetOptions, {"peepholes": "diagonal"} | options)
     height, width = _checked_size(image_size)
     positive_integer("conv_lstm", "kernel_size", kernel_size)
 

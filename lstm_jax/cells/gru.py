@@ -7,7 +7,7 @@ from typing import NamedTuple, Unpack
 import jax.numpy as jnp
 from chex import Array, PRNGKey
 
-from lstm_jax.cells.build import UpdateOptions, build, resolve
+from lstm_jax.cells.build import GRUOptions, build, resolve
 from lstm_jax.cells.functions import row, sigmoid, split, tanh
 from lstm_jax.cells.initializers import Gating
 from lstm_jax.types import Affine, Cell, Gates, RNNState, zeros
@@ -30,13 +30,18 @@ class GRUResetAfterParams(NamedTuple):
     recurrent_bias: Array | None = None
 
 
+def columns(v: Array) -> tuple[Array, Array]:
+    """The blocks r z, and the block n, of v [..., 3H]."""
+    width = 2 * v.shape[-1] // 3
+    return v[..., :width], v[..., width:]
+
+
 def equations(
     params: GRUParams, state: RNNState, x: Array, affine: Affine
 ) -> tuple[RNNState, Gates]:
     h = state.h
-    width = 2 * h.shape[-1]
-    u_rz, u_n = params.recurrent_kernel[:, :width], params.recurrent_kernel[:, width:]
-    x_rz, x_n = x[..., :width], x[..., width:]
+    x_rz, x_n = columns(x)
+    u_rz, u_n = columns(params.recurrent_kernel)
     r, z = split(affine(x_rz, h, u_rz), 2)
     r, z = sigmoid(r), sigmoid(z)
     n = tanh(affine(x_n, r * h, u_n))
@@ -56,7 +61,7 @@ def reset_after_equations(
     return RNNState(z * h + (1 - z) * n), {"r": r, "z": z, "n": n}
 
 
-def gru(hidden_size: int, **options: Unpack[UpdateOptions]) -> Cell:
+def gru(hidden_size: int, **options: Unpack[GRUOptions]) -> Cell:
     """Gated recurrent unit, with the reset before the recurrent product.
 
         r = σ(xW_r + hU_r + b_r)
@@ -66,7 +71,7 @@ def gru(hidden_size: int, **options: Unpack[UpdateOptions]) -> Cell:
 
     Args:
       hidden_size: H.
-      **options: see `UpdateOptions`; `update_bias` is the initial b_z, chrono makes it −log u.
+      **options: see `GRUOptions`; `update_bias` is the initial b_z, chrono makes it −log u.
 
     Returns:
       A cell with state `RNNState` (h [B, H]) and parameters `GRUParams`, blocks r z n.
@@ -87,12 +92,12 @@ def gru(hidden_size: int, **options: Unpack[UpdateOptions]) -> Cell:
         GRUParams,
         lambda batch, dtype: RNNState(zeros(batch, hidden_size, dtype)),
         hidden_size,
-        resolve("gru", hidden_size, UpdateOptions, options),
+        resolve("gru", hidden_size, GRUOptions, options),
         recurrent_size=hidden_size,
     )
 
 
-def gru_reset_after(hidden_size: int, **options: Unpack[UpdateOptions]) -> Cell:
+def gru_reset_after(hidden_size: int, **options: Unpack[GRUOptions]) -> Cell:
     """Gated recurrent unit, with the reset after the recurrent product.
 
         r = σ(xW_r + hU_r + b_r)
@@ -104,7 +109,7 @@ def gru_reset_after(hidden_size: int, **options: Unpack[UpdateOptions]) -> Cell:
 
     Args:
       hidden_size: H.
-      **options: see `UpdateOptions`; `update_bias` is the initial b_z, chrono makes it log u.
+      **options: see `GRUOptions`; `update_bias` is the initial b_z, chrono makes it log u.
 
     Returns:
       A cell with state `RNNState` (h [B, H]) and parameters `GRUResetAfterParams`, blocks r z n.
@@ -117,7 +122,7 @@ def gru_reset_after(hidden_size: int, **options: Unpack[UpdateOptions]) -> Cell:
 
     Source: the form of cuDNN (API reference, cudnnRNNMode_t, CUDNN_GRU), PyTorch and Flax.
     """
-    resolved = resolve("gru_reset_after", hidden_size, UpdateOptions, options)
+    resolved = resolve("gru_reset_after", hidden_size, GRUOptions, options)
 
     def recurrent_bias(key: PRNGKey, dtype: jnp.dtype) -> dict[str, Array]:
         del key

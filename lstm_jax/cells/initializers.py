@@ -92,3 +92,21 @@ def blockwise(
     exact = jnp.promote_types(dtype, jnp.float32)
     kernels = [make(k, (*rows, size), exact) for k in keys]
     return jnp.concatenate(kernels, axis=-1).astype(dtype)
+
+
+def headwise(
+    initializer: str | Initializer,
+    key: PRNGKey,
+    heads: int,
+    rows: tuple[int, ...],
+    size: int,
+    blocks: int,
+    dtype: jnp.dtype,
+) -> Array:
+    """A kernel [heads, rows/heads, blocks·size/heads], `blockwise` in each head; of a single head
+    without the first axis."""
+    if heads == 1:
+        return blockwise(initializer, key, rows, size, blocks, dtype)
+    own = tuple(n // heads for n in rows), size // heads, blocks, dtype
+    keys = jax.random.split(key, heads)
+    return jnp.stack([blockwise(initializer, k, *own) for k in keys])

@@ -19,7 +19,8 @@ from lstm_jax.types import Cell, LSTMState, Params, State, zeros
 class LSTMParams(NamedTuple):
     """kernel [D, G·H], recurrent_kernel [H, G·H], bias [G·H], peephole [K, H] or [K, H, H].
 
-    K counts the gates that look at c, in the order i f o.
+    K counts the gates that look at c, in the order i f o. With heads, recurrent_kernel is
+    [heads, H/heads, G·H/heads].
     """
 
     kernel: Array

@@ -7,7 +7,7 @@ from typing import NamedTuple, Unpack
 import jax.numpy as jnp
 from chex import Array, PRNGKey
 
-from lstm_jax.cells.build import LSTMOptions, positive_integer, resolve
+from lstm_jax.cells.build import LSTMOptions, check_heads, positive_integer, resolve
 from lstm_jax.cells.functions import peepholes, sigmoid, split, tanh
 from lstm_jax.cells.initializers import INITIALIZERS, Gating
 from lstm_jax.cells.memory import memory_cell
@@ -69,6 +69,7 @@ def lstmp(
     resolved = resolve("lstmp", hidden_size, LSTMOptions, options)
     size = max(hidden_size // 2, 1) if projection_size is None else projection_size
     positive_integer("lstmp", "projection_size", size)
+    check_heads("lstmp", resolved["heads"], "projection_size", size)
 
     def projection(key: PRNGKey, dtype: jnp.dtype) -> dict[str, Array]:
         return {"projection": INITIALIZERS["glorot"](key, (hidden_size, size), dtype)}

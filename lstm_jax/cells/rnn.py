@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple, Unpack
 import jax
 from chex import Array
 
-from lstm_jax.cells.build import CellOptions, build, resolve
+from lstm_jax.cells.build import RNNOptions, build, resolve
 from lstm_jax.cells.functions import Activation, tanh
 from lstm_jax.cells.initializers import Gating
 from lstm_jax.types import Affine, Cell, Gates, RNNState, zeros
@@ -35,7 +35,7 @@ def rnn(
     hidden_size: int,
     *,
     activation: Literal["tanh", "relu"] = "tanh",
-    **options: Unpack[CellOptions],
+    **options: Unpack[RNNOptions],
 ) -> Cell:
     """Simple recurrent network.
 
@@ -44,7 +44,7 @@ def rnn(
     Args:
       hidden_size: H.
       activation: φ, "tanh" or "relu".
-      **options: see `CellOptions`.
+      **options: see `RNNOptions`.
 
     Returns:
       A cell with state `RNNState` (h [B, H]) and parameters `RNNParams`.
@@ -59,7 +59,7 @@ def rnn(
     """
     if activation not in ACTIVATIONS:
         raise ValueError(f"rnn: activation is {activation!r}; give 'tanh' or 'relu'")
-    resolved = resolve("rnn", hidden_size, CellOptions, options)
+    resolved = resolve("rnn", hidden_size, RNNOptions, options)
     return build(
         "rnn",
         Gating("h"),

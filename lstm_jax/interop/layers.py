@@ -28,6 +28,8 @@ class Layer(NamedTuple):
 def layers(library: str, network: Network, params: Params, known: Collection[str]) -> list[Layer]:
     """The layers of a network, from the input up, of cells that a library knows.
 
+    Heads, which no library has, become a single matrix with zeros between them.
+
     Args:
       library: its name, for messages.
       network: a cell, a stack or a bidirectional network.
@@ -45,7 +47,8 @@ def layers(library: str, network: Network, params: Params, known: Collection[str
     if isinstance(network, Cell):
         if any(isinstance(value, Int8Kernel) for value in params):
             raise ValueError(f"{library} has no kernels in int8; give the unquantized parameters")
-        return [Layer((plain(library, network, known),), (params,))]
+        cell = plain(library, network, known)
+        return [Layer((cell,), (without_heads(cell, params),))]
     pair = network.forward, network.backward
     if not all(isinstance(half, Cell) for half in pair):
         raise ValueError(f"{library} has bidirectional pairs of cells alone, not {network.name}")
@@ -58,6 +61,19 @@ def inner(cell: Cell) -> Cell:
     while cell.recipe is not None and cell.recipe.constructor in INERT:
         cell = cell.recipe.first
     return cell
+
+
+def without_heads(cell: Cell, params: Params) -> Params:
+    """The parameters of the same cell with a single head: its U [K, G·H] is zero between heads."""
+    if getattr(params, "recurrent_kernel", None) is None or params.recurrent_kernel.ndim != 3:
+        return params
+    kernel = np.asarray(params.recurrent_kernel)
+    heads, rows, columns = kernel.shape
+    units = cell.hidden_size // heads
+    dense = np.zeros((heads, rows, columns // units, heads, units), kernel.dtype)
+    for k, own in enumerate(kernel):
+        dense[k, :, :, k] = own.reshape(rows, -1, units)
+    return params._replace(recurrent_kernel=jnp.asarray(dense.reshape(heads * rows, -1)))
 
 
 def plain(library: str, cell: Cell, known: Collection[str]) -> Cell:

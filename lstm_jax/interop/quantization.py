@@ -30,7 +30,8 @@ LARGEST = 127.0
 class Int8Kernel:
     """A kernel [K, N] as values [K, N], int8, times scale [N], one a column.
 
-    Equations use it as they use an array: `a @ kernel` and columns of it, `kernel[:, start:end]`.
+    Equations use it as they use an array: `a @ kernel` and columns of it, `kernel[..., start:end]`.
+    A kernel of heads has one more axis in front, in values and scale, and is used a head at a time.
     """
 
     values: Array
@@ -41,12 +42,12 @@ class Int8Kernel:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """[K, N]."""
+        """[K, N], or [heads, K, N]."""
         return self.values.shape
 
     @property
     def ndim(self) -> int:
-        """2."""
+        """2, or 3 with heads."""
         return self.values.ndim
 
     @property
@@ -54,9 +55,9 @@ class Int8Kernel:
         """That of what it stands for."""
         return self.scale.dtype
 
-    def __getitem__(self, index: tuple[slice, slice]) -> Int8Kernel:
+    def __getitem__(self, index: tuple[Any, slice]) -> Int8Kernel:
         rows, columns = index
-        return Int8Kernel(self.values[rows, columns], self.scale[columns], self.dynamic)
+        return Int8Kernel(self.values[rows, columns], self.scale[..., columns], self.dynamic)
 
     def __rmatmul__(self, a: Any) -> Array:
         """a [..., K] times the kernel: [..., N]."""
@@ -69,8 +70,8 @@ class Int8Kernel:
         return products.astype(a.dtype) * (own_scale * scale)
 
     def dequantized(self) -> Array:
-        """What it stands for, [K, N]."""
-        return self.values.astype(self.dtype) * row(self.scale, self.values)
+        """What it stands for, of the same shape."""
+        return self.values.astype(self.dtype) * self.scale[..., None, :]
 
 
 def to_int8(v: Array, axis: int | tuple[int, ...]) -> tuple[Array, Array]:
@@ -145,9 +146,9 @@ def _quantized(name: str, v: Any, mode: str) -> Any:
 
 
 def _int8(kernel: Array, dynamic: bool) -> Int8Kernel:
-    if kernel.ndim != 2:
+    if kernel.ndim not in (2, 3):  # three axes: a matrix for each head
         raise ValueError(
             f"quantize: a kernel has shape {list(kernel.shape)}; only matrices can be quantized"
         )
-    values, scale = to_int8(jnp.asarray(kernel), axis=0)
-    return Int8Kernel(values, scale[0], dynamic)
+    values, scale = to_int8(jnp.asarray(kernel), axis=-2)
+    return Int8Kernel(values, scale[..., 0, :], dynamic)

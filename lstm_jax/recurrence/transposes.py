@@ -6,12 +6,14 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 from chex import Array
 
 from lstm_jax.recurrence import scan, wiring
 from lstm_jax.recurrence.blocks import together
 from lstm_jax.types import (
     Cell,
+    HeadProduct,
     Params,
     State,
     advance,
@@ -124,7 +126,8 @@ def product_adjoint(
     Uᵀ is laid out before the loop, which XLA's products on the CPU repay: contracting U's second
     axis took 1.1 to 1.6 times as long on an AMD EPYC, and up to eight times without YNNPACK.
     """
-    if product is matmul:
-        transposed = kernel.T
-        return lambda a: lambda d_z: d_z @ transposed
+    if product is matmul or isinstance(product, HeadProduct):
+        transposed = jnp.swapaxes(kernel, -1, -2)
+        pull = product.pull if isinstance(product, HeadProduct) else matmul
+        return lambda a: lambda d_z: pull(d_z, transposed)
     return lambda a: lambda d_z: jax.linear_transpose(lambda a: product(a, kernel), a)(d_z)[0]

@@ -103,6 +103,10 @@ def test_matching_parameters(toy):
     assert matching_size(toy, wanted + 2) == 33
     assert matching_size(toy, wanted + 3) == 34
     assert matching_size(toy, 1) == 1
+    toy.cell.heads = 5
+    assert matching_size(toy, 5 * 40 + 1 + 12) == 40
+    assert matching_size(toy, 5 * 40 + 1 + 13) == 45
+    toy.cell.heads = None
     toy.cell.hidden_size = 9
     toy.compare.match = "parameters"
     assert cell_config(toy, "gru").cell.hidden_size == 9

@@ -103,6 +103,14 @@ def test_cells_take_the_options_that_are_set():
     assert make_cell(config) == lj.lstm(7, use_bias=False, peepholes="diagonal")
     config.cell.peepholes = "none"
     assert make_cell(config) == lj.lstm(7, use_bias=False, peepholes=False)
+    config.cell.update(hidden_size=8, heads=2)
+    assert make_cell(config) == lj.lstm(8, use_bias=False, heads=2)
+    config.cell.heads = 3
+    with pytest.raises(ConfigError, match="config.cell: lstm: heads is 3, which does not divide"):
+        make_cell(config)
+    config.cell.update(name="min_gru", peepholes=None, heads=2)
+    with pytest.raises(ConfigError, match="config.cell.heads is set, but the cell 'min_gru' has"):
+        make_cell(config)
 
 
 @pytest.mark.parametrize(

@@ -61,6 +61,18 @@ BAD = {  # what is called, and words that the sentence must have
     "hidden size not whole": (lambda: lj.gru(2.5), ["hidden_size", "2.5"]),
     "projection size": (lambda: lj.lstmp(4, projection_size=-2), ["projection_size", "-2"]),
     "input size": (lambda: lj.lstm(4).init(jax.random.key(0), -4), ["input_size", "-4"]),
+    "heads zero": (lambda: lj.lstm(4, heads=0), ["lstm: heads", "0", "positive integer"]),
+    "heads not whole": (lambda: lj.rnn(4, heads=2.0), ["rnn: heads", "2.0", "positive integer"]),
+    "heads that do not divide": (
+        lambda: lj.gru(8, heads=3), ["gru: heads", "3", "hidden_size (8)", "a number that does"]
+    ),
+    "heads and the projection": (
+        lambda: lj.lstmp(6, heads=2), ["lstmp: heads", "2", "projection_size (3)", "that does"]
+    ),
+    "heads without U": (lambda: lj.min_gru(4, heads=2), ["min_gru", "unknown option 'heads'"]),
+    "heads of frames": (
+        lambda: lj.conv_lstm(4, image_size=(2, 2), heads=2), ["conv_lstm", "unknown option 'heads'"]
+    ),
     "peepholes": (lambda: lj.lstm(4, peepholes="diag"), ["peepholes", "diag", "diagonal"]),
     "activation": (lambda: lj.rnn(4, activation="rely"), ["activation", "rely", "relu"]),
     "activations": (

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lstm_jax.interop.blocks import join, reorder, split
-from lstm_jax.interop.layers import inner
+from lstm_jax.interop.layers import inner, without_heads
 from lstm_jax.interop.onnx.graph import Builder
 from lstm_jax.types import Cell, Params
 
@@ -38,7 +38,8 @@ def native(cell: Cell, params: Params) -> Native | None:
     options = recipe.options
     if options.get("cell_clip") is not None or options.get("peepholes") == "full":
         return None
-    fields = {k: None if v is None else np.asarray(v) for k, v in params._asdict().items()}
+    dense = without_heads(cell, params)
+    fields = {k: None if v is None else np.asarray(v) for k, v in dense._asdict().items()}
     return WRITERS[recipe.constructor](fields, options)
 
 

@@ -132,7 +132,8 @@ def to_onnx(
 
     `rnn`, `lstm` and `peephole_lstm` (diagonal), `coupled_lstm`, `gru` and `gru_reset_after`
     become ONNX's operators RNN, LSTM and GRU; every other cell, one of your own too, a Scan over
-    its equations. Dropout is off, as in `unroll` without a key; zoneout mixes states.
+    its equations. An operator gets a cell's heads as one matrix with zeros between them. Dropout is
+    off, as in `unroll` without a key; zoneout mixes states.
 
     Args:
       network: what to write.

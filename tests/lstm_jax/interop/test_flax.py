@@ -148,6 +148,7 @@ def networks():
         "rnn": lj.rnn(H, activation="relu"),
         "no bias": lj.lstm(H, use_bias=False),
         "gru": lj.gru_reset_after(H),
+        "heads": lj.lstm(6, heads=3),
         "gru without bias": lj.gru_reset_after(H, use_bias=False),
         "pair": lj.bidirectional(lj.lstm(H), lj.rnn(3)),
         "deep": lj.stack(

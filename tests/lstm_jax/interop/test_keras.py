@@ -122,7 +122,8 @@ def test_backwards_bidirectional_stacked_and_the_last_output():
 
 def test_deep_networks_to_keras():
     deep = lj.stack(
-        lj.bidirectional(lj.gru(4), lj.gru(4)), lj.drop_connect(lj.lstm(3), 0.5), lj.rnn(2)
+        lj.bidirectional(lj.gru(4), lj.gru(4)), lj.drop_connect(lj.lstm(3), 0.5), lj.rnn(2),
+        lj.gru(6, heads=2),
     )
     params = random_params(deep, 4)
     model = to_keras(deep, params)

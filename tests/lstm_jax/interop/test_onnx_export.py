@@ -54,7 +54,9 @@ def close(got, wanted):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=3e-6)
 
 
-SLOW = {*map(str, VARIANTS)} - {"lstm-cell_clip=0.4", "coupled_lstm-peepholes=diagonal"}
+QUICK = {"lstm-cell_clip=0.4", "coupled_lstm-peepholes=diagonal", "gru-heads=2",
+         "layer_norm_lstm-heads=2"}  # fmt: skip
+SLOW = {*map(str, VARIANTS)} - QUICK
 ALL = [pytest.param(n, marks=[pytest.mark.slow] if n in SLOW else []) for n in NETWORKS]
 
 

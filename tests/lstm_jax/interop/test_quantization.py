@@ -29,7 +29,7 @@ def rounded(v, axis):
 def plainly(params):
     """Parameters with each kernel replaced by what int8 keeps of it."""
     matrices = ("kernel", "recurrent_kernel", "gate_recurrent_kernel", "projection")
-    return params._replace(**{name: rounded(getattr(params, name), 0)
+    return params._replace(**{name: rounded(getattr(params, name), -2)
                               for name in matrices if hasattr(params, name)})  # fmt: skip
 
 

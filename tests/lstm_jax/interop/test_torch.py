@@ -8,7 +8,7 @@ import pytest
 import lstm_jax as lj
 from lstm_jax.interop.quantization import quantize
 from lstm_jax.interop.torch import from_torch, to_torch
-from tests.cases import METHODS, assert_close, random_params
+from tests.cases import INPUTS, METHODS, assert_close, random_params
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 
@@ -145,6 +145,23 @@ def test_state_dicts_with_a_prefix_and_arrays_in_place_of_tensors():
         from_torch(arrays)
     with pytest.raises(ValueError, match="the state dict has none at all"):
         from_torch({"weight": arrays["embed.weight"]})
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "options"),
+    [
+        ("rnn", 4, {"heads": 4}),
+        ("lstm", 6, {"heads": 2}),
+        ("gru_reset_after", 6, {"heads": 3}),
+        ("lstmp", 8, {"heads": 2, "projection_size": 6}),
+    ],
+)
+def test_heads_become_one_matrix(name, size, options):
+    cell = lj.CELLS[name](size, **options)
+    pair = lj.bidirectional(cell, cell)
+    params, xs = random_params(pair, 11), np.random.default_rng(12).standard_normal((T, B, INPUTS))
+    got = to_torch(pair, params)(torch.tensor(xs))[0]
+    assert_close(got.detach().numpy(), lj.unroll(pair, params, xs)[1], 1e-12)
 
 
 def test_bfloat16_stays_bfloat16():
