@@ -19,8 +19,9 @@ class Case(NamedTuple):
     options: dict[str, Any] = {}
 
     def cell(self, hidden_size=HIDDEN, **more):
-        options = {**NEEDED.get(self.name, {}), **self.options, **more}
-        return lj.CELLS[self.name](hidden_size, **options)
+        """The cell, with so many units in each of its heads."""
+        options = {**NEEDED.get(self.name, {}), **COMMON, **self.options, **more}
+        return lj.CELLS[self.name](hidden_size * options.get("heads", 1), **options)
 
     def space(self):
         """The axes of the state between rows and units: those of a frame."""
@@ -52,10 +53,19 @@ VARIANTS = [
     Case("min_gru", {"log_space": True}),
     Case("conv_lstm", {"image_size": (2, 3), "kernel_size": 2, "peepholes": "full"}),
     Case("conv_lstm", {"image_size": (1, 4), "peepholes": False, "cell_clip": 0.4}),
+    Case("lstm", {"heads": 2}),
+    Case("peephole_lstm", {"heads": 3, "peepholes": "full"}),
+    Case("gru", {"heads": 2}),
+    Case("gru_reset_after", {"heads": 3}),
+    Case("lstmp", {"heads": 2, "projection_size": 6}),
+    Case("full_gate_recurrence_lstm", {"heads": 2}),
+    Case("layer_norm_lstm", {"heads": 2}),
 ]
 CASES = DEFAULTS + VARIANTS
 FEW = [Case(name) for name in ("peephole_lstm", "gru", "full_gate_recurrence_lstm", "min_lstm")]
-METHODS = ("scan", "fused")
+METHODS = ("scan", "fused")  # these three are changed by --method
+COMMON: dict[str, Any] = {}  # options of every cell
+COARSEST = 0.0  # the least tolerance
 unroll = jax.jit(lj.unroll, static_argnames=("cell", "reverse", "remat", "method"))
 
 
@@ -136,6 +146,7 @@ def assert_close(actual, wanted, tolerance=1e-12):
     ):
         a, b = np.asarray(a), np.asarray(b)
         scale = max(1.0, float(np.abs(b).max(initial=0)))
+        tolerance = max(tolerance, COARSEST)
         np.testing.assert_allclose(
             a, b, rtol=0, atol=tolerance * scale, err_msg=jax.tree_util.keystr(path[0])
         )

@@ -47,7 +47,7 @@ def layer(parts):
 
 @pytest.mark.parametrize("path", LIBRARY, ids=lambda path: str(path.relative_to(ROOT)))
 def test_library_needs_only_its_dependencies(path):
-    allowed = {"jax", "flax", "chex", "numpy", "lstm_jax", *sys.stdlib_module_names}
+    allowed = {"jax", "jaxlib", "flax", "chex", "numpy", "lstm_jax", *sys.stdlib_module_names}
     if {"interop", "analysis"} & set(path.parts):
         pytest.skip("may import optional packages inside functions")
     assert {name.split(".")[0] for name in imported(path)} <= allowed

@@ -25,7 +25,7 @@ from chex import Array
 
 from lstm_jax.recurrence import scan, wiring
 from lstm_jax.recurrence.blocks import apart, together
-from lstm_jax.recurrence.transposes import transposes
+from lstm_jax.recurrence.transposes import Transposes, transposes
 from lstm_jax.types import Cell, Params, State, advance, align, chosen, merge, split_floats
 
 
@@ -91,21 +91,15 @@ def forward(
     return (last, states.h), Saved(params, state, inputs, mask, resets, states, products)
 
 
-def backward(
-    cell: Cell, reverse: bool, saved: Saved, cotangents: tuple[State, Array]
-) -> tuple[Params, State, Any, None, None]:
-    """The adjoint of `forward`: gradients of the parameters, first state and input part."""
-    params, state, inputs, mask, resets, states, products = saved
-    d_last, d_outputs = cotangents
-    theta, put_params = split_floats(params)
-    seen = cell, params, state, wiring.first(inputs)
-    kernels, kernels_to_theta = jax.vjp(
-        lambda theta: wiring.product_kernels(cell, put_params(theta), *seen[2:]), theta
-    )
-    elementwise = wiring.elementwise_parameters(*seen)
-    before = previous(states, state, reverse)
-    steps = (before, inputs, products, mask, resets)
-    pull, operands = transposes(cell, params, elementwise, kernels, steps)
+def scanned(
+    pull: Transposes, _: tuple, d_last: State, d_outputs: Array, reverse: bool, adjoints: bool
+) -> tuple[State, list[Array], State]:
+    """The loop of the backward pass.
+
+    Returns:
+      The adjoint of the first state, and those of the products and of each new state over time.
+    """
+    del adjoints
 
     def step(d_new: State, at: tuple) -> tuple[State, tuple[list[Array], State]]:
         residuals, d_output = at
@@ -116,8 +110,38 @@ def backward(
     d_state, (d_z, d_new) = jax.lax.scan(
         step, d_last, (pull.residuals, d_outputs), reverse=not reverse
     )
-    d_small, _, d_x, _ = jax.vmap(pull.apply)(pull.residuals, d_new)
-    if wiring.adds_to_products_only(*seen):
+    return d_state, d_z, d_new
+
+
+def backward(
+    cell: Cell,
+    reverse: bool,
+    saved: Saved,
+    cotangents: tuple[State, Array],
+    loop: Callable = scanned,
+) -> tuple[Params, State, Any, None, None]:
+    """The adjoint of `forward`: gradients of the parameters, first state and input part.
+
+    `loop` takes the transposes, what they were made from (parameters, kernels, and the recorded
+    steps), d_last, d_outputs, `reverse`, and whether the adjoints of new states are wanted.
+    """
+    params, state, inputs, mask, resets, states, products = saved
+    theta, put_params = split_floats(params)
+    seen = cell, params, state, wiring.first(inputs)
+    kernels, kernels_to_theta = jax.vjp(
+        lambda theta: wiring.product_kernels(cell, put_params(theta), *seen[2:]), theta
+    )
+    elementwise = wiring.elementwise_parameters(*seen)
+    simple = wiring.adds_to_products_only(*seen)
+    adjoints = any(elementwise) or not simple
+    before = previous(states, state, reverse)
+    steps = (before, inputs, products, mask, resets)
+    pull, operands = transposes(cell, params, elementwise, kernels, steps)
+    d_state, d_z, d_new = loop(pull, (params, kernels, steps), *cotangents, reverse, adjoints)
+    d_small: list[Array] = []
+    if adjoints:
+        d_small, _, d_x, _ = jax.vmap(pull.apply)(pull.residuals, d_new)
+    if simple:
         d_x = input_gradient(cell, params, before, inputs, d_z)
     d_kernels = map(partial(kernel_gradient, cell.product), operands, kernels, d_z)
     (d_theta,) = kernels_to_theta(list(d_kernels))

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import jax
 from chex import Array, PRNGKey
 
-from lstm_jax.recurrence import cudnn, fused, scan
+from lstm_jax.recurrence import cudnn, fused, gpu, scan
 from lstm_jax.types import Cell, Params, State
 
 
@@ -64,6 +64,7 @@ METHODS = {
     "scan": of_inputs(scan.run),
     "fused": of_inputs(fused.run),
     "cudnn": Method(cudnn.run, cudnn.obstacle),
+    "gpu": of_inputs(gpu.run, gpu.obstacle),
 }
 TRACE = of_inputs(scan.trace)
 """Every state and gate over time in place of hs."""

@@ -32,7 +32,7 @@ def single(p):
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("case", DEFAULTS, ids=str)
 def test_default_is_float64_with_x64(case, method):
-    cell = case.cell()
+    cell = case.cell(dtype=None)
     params = initial(cell)
     result = jax.eval_shape(
         partial(lj.unroll, cell, method=method), params, inputs(cell)

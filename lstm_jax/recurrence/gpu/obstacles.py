@@ -1,0 +1,91 @@
+"""What may keep a cell from the kernels: jax, the machine, the cell's dtype, shapes, equations."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from lstm_jax.recurrence import wiring
+from lstm_jax.types import Cell, Params, State
+
+JAX_NEEDED = (0, 10)
+DTYPES = ("bfloat16", "float32")
+EXACT = ("highest", "float32", "F32_F32_F32")
+
+
+def obstacle(cell: Cell, params: Params, state: State, inputs: Any) -> str | None:
+    """What keeps a cell from the kernels, in a clause; None where nothing does.
+
+    Args:
+      cell, params, state: as `run` takes them, or their shapes and dtypes.
+      inputs: shapes and dtypes of the input part.
+    """
+    if jax.__version_info__ < JAX_NEEDED:
+        return f"its kernels need jax 0.10 or newer, and this is {jax.__version__}"
+    from lstm_jax.recurrence.gpu.device import INTERPRETED
+
+    reason = None if INTERPRETED else platform_obstacle()
+    return reason or cell_obstacle(cell, params, state, inputs)
+
+
+def platform_obstacle() -> str | None:
+    """What the machine lacks."""
+    if jax.default_backend() != "gpu":
+        return f"its kernels need a GPU, and JAX runs on {jax.default_backend()}"
+    gpu = jax.devices()[0]
+    capability = str(getattr(gpu, "compute_capability", "unknown"))
+    if not capability.startswith("9."):
+        return (
+            f"its kernels need the matrix unit of Hopper (compute capability 9.0), and "
+            f"{gpu.device_kind} has {capability}"
+        )
+    return None
+
+
+def cell_obstacle(cell: Cell, params: Params, state: State, inputs: Any) -> str | None:
+    """What about the cell the kernels cannot do."""
+    if cell.compute_dtype.name not in DTYPES:
+        return f"its kernels compute in bfloat16 and float32, not in {cell.compute_dtype}"
+    exact = jax.config.jax_default_matmul_precision  # type: ignore[attr-defined]
+    if cell.compute_dtype == jnp.float32 and exact in EXACT:
+        return f"its kernels multiply float32 in TF32, and jax_default_matmul_precision is {exact}"
+    if any(v.dtype == bool for v in jax.tree.leaves(params)):
+        return "its noise has a mask for each sequence"
+    steps, batch = jax.tree.leaves(inputs)[0].shape[:2]
+    if not (isinstance(steps, int) and isinstance(batch, int)):
+        return "its kernels need to know the number of steps and sequences"
+    return shape_obstacle(cell, params, state, inputs, batch)
+
+
+def shape_obstacle(
+    cell: Cell, params: Params, state: State, inputs: Any, batch: int
+) -> str | None:
+    """What about the cell's products and equations does not fit the kernels."""
+    from lstm_jax.recurrence.gpu import sweeps, tiles
+
+    if state.h.ndim != 2 or cell.hidden_size < 2:
+        return f"its output is {state.h.shape}, and its kernels run vectors of 2 units or more"
+    x = jax.eval_shape(wiring.first, inputs)
+    kernels = jax.eval_shape(partial(wiring.product_kernels, cell), params, state, x)
+    if not kernels:
+        return "its equations have no product with the state"
+    if len({u.ndim for u in kernels}) > 1:
+        return "some of its products have heads and some have none"
+    sizes = {n for u in kernels for n in sweeps.flat_shape(u)}
+    if any(n > cell.hidden_size and n % cell.hidden_size for n in sizes):
+        return f"its products have matrices of {sorted(sizes)}, no multiples of its hidden size"
+    try:
+        step = sweeps.traced_forward(cell, kernels, params, state, x, True, True)
+        sweeps.rehearse(tiles.program(step, cell.hidden_size))
+    except tiles.Untileable as error:
+        return str(error)
+    for transposed in (False, True):
+        if sweeps.setting(cell, kernels, transposed).plan(cell.hidden_size, batch) is None:
+            return (
+                f"hidden size {cell.hidden_size} with a batch of {batch} in "
+                f"{cell.compute_dtype} does not fit the chip's shared memory"
+            )
+    return None
