@@ -57,11 +57,13 @@ def unroll(
       remat: length of the chunks whose insides are recomputed in the backward pass: about √T saves
         the most memory, at the cost of a second forward pass.
       method: "scan" (the reference; it alone has forward-mode derivatives), "fused" (nothing but
-        the recurrence in its loops), "cudnn" (NVIDIA's library, for the plain `lstm` in float32;
-        never run on a GPU by us: unmeasured), or "auto" (for each layer the fastest that serves,
-        as far as measured: "fused"). "cudnn" follows `jax.default_matmul_precision`: "highest" and
-        "float32" have it compute in full float32, any other setting lets it use TF32. It has
-        neither `jax.vmap` nor gradients of gradients; use "scan" or "fused" for them.
+        the recurrence in its loops), "gpu" (one kernel for the whole sequence on a Hopper GPU, for
+        cells that are elementwise around their products, in bfloat16 and float32), "cudnn"
+        (NVIDIA's library, for the plain `lstm` in float32), or "auto" (for each layer the fastest
+        that serves, as far as measured: "fused"). We never ran "gpu" and "cudnn" on a GPU: they are
+        unmeasured. They multiply float32 in TF32; with `jax.default_matmul_precision("highest")`
+        or "float32", "cudnn" computes in full float32, and "gpu" refuses. "cudnn" has neither
+        `jax.vmap` nor gradients of gradients.
 
     Returns:
       The final state and the outputs ys [T, B, cell.output_size].
