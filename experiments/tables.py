@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 Rows = list[list[str]]
 WIDTH = 10_000  # characters of a line: nothing is cut, even where the terminal is narrow
@@ -24,5 +25,5 @@ def show(rows: Rows, title: str) -> None:
     for name in heading[1:]:
         table.add_column(name, justify="right")
     for line in body:
-        table.add_row(*line)
+        table.add_row(*map(Text, line))
     Console(width=WIDTH).print(table)

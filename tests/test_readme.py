@@ -8,7 +8,7 @@ import pytest
 from tests.examples import blocks, run
 
 README = Path(__file__).parent.parent / "README.md"
-CORE, OWN_CELL, FLAX, WEIGHTS, INSIDE = blocks(README)
+CORE, OWN_CELL, FLAX, GPU, WEIGHTS, INSIDE = blocks(README)
 
 
 def test_python_examples_run_and_give_what_their_comments_say():
@@ -18,6 +18,13 @@ def test_python_examples_run_and_give_what_their_comments_say():
     gradient = np.asarray(names["grads"].network.layers_0.recurrent_kernel[...])
     assert np.isfinite(gradient).all()
     assert gradient.std() > 0
+
+
+def test_a_cell_with_heads_runs_anywhere():
+    names = run(CORE, GPU, source="README.md")
+    assert names["params"].recurrent_kernel.shape == (12, 64, 256)
+    ys = np.asarray(names["ys"], np.float32)
+    assert ys.shape == (100, 8, 768) and np.isfinite(ys).all() and ys.std() > 0.01
 
 
 def test_weights_come_from_pytorch_and_go_to_files(tmp_path, monkeypatch):

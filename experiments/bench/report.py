@@ -30,4 +30,6 @@ def show(found: dict[str, Any]) -> None:
 def machine(environment: dict[str, Any]) -> str:
     """Where the numbers come from, in a line."""
     versions = ", ".join(f"{name} {v}" for name, v in environment["versions"].items())
-    return f"{environment['usable_cores']} cores of {environment['device']}; {versions}.\n"
+    cores, device = f"{environment['usable_cores']} cores", environment["device"]
+    on = f"{cores} of {device}" if environment["platform"] == "cpu" else f"{device}, {cores}"
+    return f"{on}; {versions}.\n"

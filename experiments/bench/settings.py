@@ -19,6 +19,8 @@ class Settings:
     cells: tuple[str, ...]
     seconds: float
     devices: int
+    mode: str = "full"
+    repetitions: int = 1000
 
     def without(self, names: Collection[str]) -> Settings:
         """The same with fewer contenders."""

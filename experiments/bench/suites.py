@@ -10,6 +10,7 @@ import numpy as np
 
 import lstm_jax as lj
 from experiments.bench import alone
+from experiments.bench.gpu.suite import gpu
 from experiments.bench.layers import RACES, layers
 from experiments.bench.ours import init, one_device, outputs
 from experiments.bench.problem import SEED, Calls, Problem, Shape, gradient_of, jax_calls
@@ -140,4 +141,6 @@ SUITES: dict[str, Callable[[Settings], dict[str, Any]]] = {
     "population": population,
     "precision": precision,
     "stream": streaming,
+    "gpu": gpu,
 }
+USUAL = [name for name in SUITES if name != "gpu"]

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from experiments.bench.contenders import label
+from experiments.bench.digits import number
+from experiments.bench.gpu import tables as gpu
 from experiments.bench.layers import BEST, RACES
 from experiments.bench.ours import OURS
 from experiments.bench.streaming import OURS as OUR_STREAM
@@ -60,7 +62,7 @@ def _by_shape(
     """One row a contender, one column a shape."""
     rows = [["T x B x D x H", *values]]
     for name in _names(values.values()):
-        row = [_number(at_shape.get(name), scale) for at_shape in values.values()]
+        row = [number(at_shape.get(name), scale) for at_shape in values.values()]
         rows.append([label(name, devices), *row])
     return Table(title, rows)
 
@@ -99,7 +101,7 @@ def _remat(result: dict[str, Any]) -> list[Table]:
     rows = [["method, outputs with a loss", "seconds", "peak MiB", "XLA's temporary MiB"]]
     for name, run in result["runs"].items():
         fields = [("seconds", 1.0), ("peak_bytes", MIB), ("temp_bytes", MIB)]
-        rows.append([name, *(_number(run.get(field), scale) for field, scale in fields)])
+        rows.append([name, *(number(run.get(field), scale) for field, scale in fields)])
     return [Table(f"remat, lstm, gradient at {result['shape']}", rows)]
 
 
@@ -109,7 +111,7 @@ def _compiling(result: dict[str, Any]) -> list[Table]:
     rows = [["", "seconds", "trace", "lower", "compile", "compilations"]]
     for name in ("first_step", "second_step"):
         step = result[name]
-        fields = [_number(step.get(f)) for f in ("seconds", "trace", "lower", "compile")]
+        fields = [number(step.get(f)) for f in ("seconds", "trace", "lower", "compile")]
         rows.append([name.replace("_", " "), *fields, str(step["compilations"])])
     return [Table("compile, character model of two layers: seconds of a training step", rows)]
 
@@ -118,7 +120,7 @@ def _population(result: dict[str, Any]) -> list[Table]:
     rows = [["", "ms", "over runs in turn"]]
     for name, quartiles in result["seconds"].items():
         ratio = result["ratios"].get(name, {"median": 1.0})["median"]
-        rows.append([name, _number(quartiles["median"], MILLI), _ratio(ratio)])
+        rows.append([name, number(quartiles["median"], MILLI), _ratio(ratio)])
     title = f"population, {result['models']} lstms, gradient at {result['shape']}"
     return [Table(title, rows)]
 
@@ -142,22 +144,18 @@ def _stream(result: dict[str, Any]) -> list[Table]:
         row = [name]
         for run in units.values():
             ratio = run["ratios"][OUR_STREAM].get(name, {"median": 1.0})["median"]
-            row += [_number(microseconds(run["seconds"][name])), _ratio(1 / ratio)]
+            row += [number(microseconds(run["seconds"][name])), _ratio(1 / ratio)]
         rows.append(row)
     return [Table("stream, lstm, one step of one sequence on one core", rows)] if units else []
+
+
+def _gpu(result: dict[str, Any]) -> list[Table]:
+    return [Table(title, rows) for title, rows in gpu.tables(result)]
 
 
 def _names(parts: Iterable[Mapping[str, Any]]) -> list[str]:
     """The keys of all parts, each once."""
     return list(dict.fromkeys(name for part in parts for name in part))
-
-
-def _number(value: float | None, scale: float = 1.0) -> str:
-    """Three digits, or a dash."""
-    if value is None:
-        return "–"
-    scaled = scale * value
-    return f"{scaled:,.0f}" if abs(scaled) >= 100 else f"{scaled:.3g}"
 
 
 def _ratio(value: float | None) -> str:
@@ -172,4 +170,5 @@ BUILDERS: dict[str, Callable[[dict[str, Any]], list[Table]]] = {
     "population": _population,
     "precision": _precision,
     "stream": _stream,
+    "gpu": _gpu,
 }

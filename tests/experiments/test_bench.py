@@ -192,7 +192,9 @@ def test_every_suite_runs(tmp_path, monkeypatch):
     for name, shape in [("LONG", Shape(20, 2, 3, 4)), ("POPULATION_SHAPE", SHAPE),
                         ("PRECISION_SHAPE", SHAPE)]:
         monkeypatch.setattr(suites, name, shape)
-    settings = Settings((SHAPE,), ("fused",), cells=("gru",), seconds=0, devices=1)
+    settings = Settings(
+        (SHAPE,), ("fused",), cells=("gru",), seconds=0, devices=1, mode="tiny", repetitions=2
+    )
     found = bench(settings, suites.SUITES, tmp_path)["suites"]
     assert set(found) == set(suites.SUITES)
     assert found["cells"][str(SHAPE)]["gradient"]["ratios"]["gru"]["scan"]["median"] > 0

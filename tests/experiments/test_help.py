@@ -29,7 +29,10 @@ OWN = {  # the flags that a command's help shows
     "study": {"report", "workdir", "config"},
     "export": {"format", "quantize", "workdir", "config"},
     "convert": {"from", "to", "prefix", "workdir"},
-    "bench": {"suites", "contenders", "cells", "shapes", "seconds", "devices", "workdir"},
+    "bench": {
+        *("suites", "contenders", "cells", "shapes", "seconds", "devices", "mode", "repetitions"),
+        "workdir",
+    },
     "chaos": {"kills", "config", "kill_seed", "workdir"},
     "demo": {"workdir"},
 }

@@ -1,6 +1,7 @@
 """The kernels of method="gpu" against "scan", in interpret mode on the CPU."""
 
 import contextlib
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -107,6 +108,39 @@ def test_a_deep_network_of_both_directions():
     assert_close(run("gpu"), run("scan"), 1e-5)
 
 
+class WarmParams(NamedTuple):
+    """Those of a cell of one's own, a scalar among them."""
+
+    kernel: jax.Array
+    recurrent_kernel: jax.Array
+    warmth: jax.Array
+
+
+def warm(params, state, x, affine):
+    """Functions that the kernels know in other words, and a state that is passed around."""
+    a, b, c = jnp.split(affine(x, state.h, params.recurrent_kernel), 3, axis=-1)
+    gate = jax.nn.sigmoid(a + params.warmth)
+    size = jnp.sqrt(jax.nn.softplus(b)) + jnp.expm1(-jnp.abs(c))
+    c = jnp.where(c > 0, state.c * gate, -state.c) + params.warmth
+    return lj.LSTMState(gate * jax.nn.gelu(size, approximate=False) + jnp.square(c), c), {}
+
+
+def own_cell(dtype):
+    def init(key, inputs):
+        del key
+        shapes = ((inputs, 15), (5, 15), ())
+        return WarmParams(*(jnp.zeros(shape, dtype) for shape in shapes))
+
+    def fresh(batch):
+        return lj.LSTMState(*(jnp.full((batch, 5), 0.1, dtype) for _ in range(2)))
+
+    return lj.Cell("warm", 5, init, fresh, warm, dtype=jnp.dtype(dtype))
+
+
+def test_a_cell_of_ones_own():
+    same_as_scan(own_cell("float32"))
+
+
 @pytest.mark.parametrize("noise", [lambda c: lj.zoneout(c, 0.3), lambda c: lj.drop_connect(c, 0.3)])
 def test_noise(noise):
     cell = noise(lj.lstm(5, dtype="float32"))
@@ -210,6 +244,7 @@ HOPPER = device.Device(device.HOPPER, False)
         (lambda dtype: lj.lstmp(256, dtype=dtype), "cluster"),
         (lambda dtype: lj.peephole_lstm(768, dtype=dtype), "grid"),
         (lambda dtype: lj.coupled_lstm(768, dtype=dtype), "grid"),
+        (lambda dtype: own_cell(dtype), "block"),
         (lambda dtype: lj.zoneout(lj.gru_reset_after(768, dtype=dtype), 0.1), "grid"),
     ],
 )

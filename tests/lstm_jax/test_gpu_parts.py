@@ -1,5 +1,6 @@
 """What the kernels of method="gpu" are made of: plans, packed arrays, traced steps, obstacles."""
 
+import dataclasses
 import math
 from functools import partial
 from typing import NamedTuple
@@ -146,9 +147,36 @@ def sums_over_units(params, state, x, affine):
     return lj.RNNState(h / h.sum(-1, keepdims=True)), {}
 
 
+def scaled_by_sequence(params, state, x, affine):
+    z = affine(x, state.h, params.recurrent_kernel)
+    return lj.RNNState(jnp.tanh(z) * jnp.arange(z.shape[0])[:, None].astype(z.dtype)), {}
+
+
+def every_other(params, state, x, affine):
+    z = affine(x, state.h, params.recurrent_kernel)
+    return lj.RNNState(jnp.tanh(jnp.concatenate([z[:, ::2], z[:, 1::2]], -1))), {}
+
+
+def neighbour_in_the_batch(params, state, x, affine):
+    z = affine(x, state.h, params.recurrent_kernel)
+    return lj.RNNState(jnp.tanh(jnp.concatenate([z[1:], z[:1]]))), {}
+
+
+def sorts(params, state, x, affine):
+    return lj.RNNState(jnp.sort(affine(x, state.h, params.recurrent_kernel), -1)), {}
+
+
 def cuts_a_block(params, state, x, affine):
     z = jnp.tanh(affine(x, state.h, params.recurrent_kernel))
     return lj.RNNState(jnp.concatenate([z[:, 2:], z[:, :2]], -1)), {}
+
+
+def plain(params, state, x, affine):
+    return lj.RNNState(jnp.tanh(affine(x, state.h, params.recurrent_kernel))), {}
+
+
+def doubled(a, kernel):
+    return 2 * (a @ kernel)
 
 
 def own(equations):
@@ -164,8 +192,13 @@ def own(equations):
         (lambda: lj.lstm(1, dtype="float32"), "2 units or more"),
         (lambda: lj.conv_lstm(5, image_size=(3, 2), dtype="float32"), "vectors"),
         (lambda: lj.min_gru(5, dtype="float32"), "no product with the state"),
-        (lambda: lj.layer_norm_lstm(5, dtype="float32"), "'reduce_sum', which needs all units"),
-        (lambda: own(sums_over_units), "'reduce_sum', which needs all units"),
+        (lambda: lj.layer_norm_lstm(5, dtype="float32"), "'reduce_sum', which is not known to be"),
+        (lambda: own(sums_over_units), "'reduce_sum', which is not known to be elementwise"),
+        (lambda: own(sorts), "'sort', which is not known to be elementwise"),
+        (lambda: own(scaled_by_sequence), "tell the sequences of a batch apart"),
+        (lambda: own(every_other), "'slice' beyond whole gate blocks of a sequence"),
+        (lambda: own(neighbour_in_the_batch), "'slice' beyond whole gate blocks of a sequence"),
+        (lambda: dataclasses.replace(own(plain), product=doubled), "another than that of matrices"),
         (lambda: own(cuts_a_block), "cut a gate block, at unit 2"),
         (lambda: lj.lstmp(5, projection_size=7, dtype="float32"), "matrices of [5, 7, 20]"),
         (lambda: lj.lstmp(6, projection_size=2, heads=2, dtype="float32"), "heads and some have"),

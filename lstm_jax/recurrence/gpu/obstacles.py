@@ -7,9 +7,11 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from chex import Array
 
 from lstm_jax.recurrence import wiring
-from lstm_jax.types import Cell, Params, State
+from lstm_jax.recurrence.blocks import apart
+from lstm_jax.types import Cell, HeadProduct, Params, State, matmul
 
 JAX_NEEDED = (0, 10)
 DTYPES = ("bfloat16", "float32")
@@ -63,11 +65,17 @@ def cell_obstacle(cell: Cell, params: Params, state: State, inputs: Any) -> str 
 def shape_obstacle(
     cell: Cell, params: Params, state: State, inputs: Any, batch: int
 ) -> str | None:
-    """What about the cell's products and equations does not fit the kernels."""
-    from lstm_jax.recurrence.gpu import sweeps, tiles
+    """What about the cell's products does not fit the kernels."""
+    from lstm_jax.recurrence.gpu import sweeps
 
     if state.h.ndim != 2 or cell.hidden_size < 2:
         return f"its output is {state.h.shape}, and its kernels run vectors of 2 units or more"
+    if any(v.ndim != 2 for v in jax.tree.leaves(state)):
+        return "its state holds more than vectors"
+    if any(v.ndim != 3 for v in jax.tree.leaves(inputs)):
+        return "its input part holds more than a vector a step"
+    if cell.product is not matmul and not isinstance(cell.product, HeadProduct):
+        return "its product is another than that of matrices"
     x = jax.eval_shape(wiring.first, inputs)
     kernels = jax.eval_shape(partial(wiring.product_kernels, cell), params, state, x)
     if not kernels:
@@ -77,15 +85,39 @@ def shape_obstacle(
     sizes = {n for u in kernels for n in sweeps.flat_shape(u)}
     if any(n > cell.hidden_size and n % cell.hidden_size for n in sizes):
         return f"its products have matrices of {sorted(sizes)}, no multiples of its hidden size"
-    try:
-        step = sweeps.traced_forward(cell, kernels, params, state, x, True, True)
-        sweeps.rehearse(tiles.program(step, cell.hidden_size))
-    except tiles.Untileable as error:
-        return str(error)
     for transposed in (False, True):
         if sweeps.setting(cell, kernels, transposed).plan(cell.hidden_size, batch) is None:
             return (
                 f"hidden size {cell.hidden_size} with a batch of {batch} in "
                 f"{cell.compute_dtype} does not fit the chip's shared memory"
             )
+    return equations_obstacle(cell, kernels, params, state, inputs)
+
+
+def equations_obstacle(
+    cell: Cell, kernels: list, params: Params, state: State, inputs: Any
+) -> str | None:
+    """What the equations, or their transpose, do beyond tiles."""
+    from lstm_jax.recurrence.gpu import sweeps, tiles
+
+    x = jax.eval_shape(wiring.first, inputs)
+    over_time, vectors = jax.eval_shape(lambda: stacked(cell, kernels, state))
+    recorded = (over_time, inputs, vectors, True, True)
+    try:
+        forward = sweeps.traced_forward(cell, kernels, params, state, x, True, True)
+        backward = sweeps.traced_backward(cell, kernels, params, recorded, adjoints=True)
+        for step in (forward, backward):
+            sweeps.rehearse(tiles.program(step, cell.hidden_size))
+    except tiles.Untileable as error:
+        return str(error)
     return None
+
+
+def stacked(cell: Cell, kernels: list, state: State) -> tuple[State, list[list[Array]]]:
+    """States and the results of products, of one step, as the forward pass saves them."""
+    from lstm_jax.recurrence.gpu import sweeps
+
+    rows = state.h.shape[0]
+    states = jax.tree.map(lambda v: jnp.zeros((1, *v.shape), v.dtype), state)
+    results = [jnp.zeros((1, rows, sweeps.flat_shape(u)[1]), u.dtype) for u in kernels]
+    return states, [apart(cell, z) for z in results]

@@ -17,15 +17,27 @@ import numpy as np
 from chex import Array
 from jax.extend.core import Literal, Var
 
-from lstm_jax.recurrence.gpu.steps import Step, bind
+from lstm_jax.recurrence.gpu.steps import ROWS, Step, bind
 
 ELEMENTWISE = (
     "abs", "add", "add_any", "and", "clamp", "convert_element_type", "copy", "cos", "div", "eq",
-    "exp", "exp2", "ge", "gt", "integer_pow", "le", "log", "lt", "max", "min", "mul", "ne",
-    "neg", "not", "or", "rem", "rsqrt", "select_n", "sign", "sin", "square", "stop_gradient",
-    "sub", "tanh", "xor",
-)
-"""Primitives that act on each number alone, and that Mosaic GPU has."""
+    "erf", "erfc", "exp", "exp2", "expm1", "ge", "gt", "integer_pow", "le", "log", "log1p",
+    "logistic", "lt", "max", "min", "mul", "ne", "neg", "not", "or", "rem", "rsqrt", "select_n",
+    "sign", "sin", "sqrt", "square", "stop_gradient", "sub", "tanh", "xor",
+)  # fmt: skip
+"""Primitives that act on each number alone."""
+
+IN_OTHER_WORDS: dict[str, Callable[..., Array]] = {
+    "add_any": lambda a, b: a + b,
+    "copy": lambda a: a,
+    "stop_gradient": lambda a: a,
+    "expm1": lambda a: jnp.exp(a) - 1,
+    "log1p": lambda a: jnp.log(1 + a),
+    "logistic": lambda a: 0.5 * jnp.tanh(0.5 * a) + 0.5,
+    "erfc": lambda a: 1 - jax.lax.erf(a),
+    "sqrt": lambda a: jax.lax.select(a == 0, a, a * jax.lax.rsqrt(a)),
+}
+"""Those that Mosaic GPU lacks, by what it has."""
 
 
 class Untileable(ValueError):
@@ -68,8 +80,8 @@ class Program(NamedTuple):
     hidden_size: int
 
     def widths(self, v: Any) -> tuple[int, ...]:
-        """The blocks of a variable."""
-        return widths_of(v.aval.shape[-1], self.hidden_size)
+        """The blocks of a variable; a scalar stands for one."""
+        return widths_of(v.aval.shape[-1] if v.aval.ndim else self.hidden_size, self.hidden_size)
 
 
 def program(step: Step, hidden_size: int) -> Program:
@@ -86,7 +98,10 @@ def program(step: Step, hidden_size: int) -> Program:
     used = [v for e in inside for v in e.invars] + list(jaxpr.outvars)
     outer = dict.fromkeys(v for v in used if isinstance(v, Var) and v not in varying)
     constants = {v: float(folded[v].flat[0]) for v in outer if is_uniform(folded.get(v))}
-    return Program(step, constants, [v for v in outer if v not in constants], inside, hidden_size)
+    known = [v for v in outer if v not in constants]
+    if any(not (folded[v] == folded[v][:1]).all() for v in known if v in folded):
+        raise Untileable("its equations tell the sequences of a batch apart")
+    return Program(step, constants, known, inside, hidden_size)
 
 
 def constant_values(step: Step) -> dict[Var, np.ndarray]:
@@ -109,7 +124,7 @@ def constant_values(step: Step) -> dict[Var, np.ndarray]:
 
 def is_uniform(v: np.ndarray | None) -> bool:
     """Whether an array holds one number everywhere."""
-    return v is not None and v.size > 0 and bool((v == v.flat[0]).all())
+    return v is not None and np.unique(v).size == 1
 
 
 def known_rows(program: Program, known: list[Array]) -> list[Array]:
@@ -121,7 +136,12 @@ def known_rows(program: Program, known: list[Array]) -> list[Array]:
         if all(isinstance(v, Literal) or v in env for v in equation.invars):
             got = [v.val if isinstance(v, Literal) else env[v] for v in equation.invars]
             env.update(zip(equation.outvars, bind(equation, got), strict=True))
-    return [env[v].reshape(-1, env[v].shape[-1])[0] for v in program.known]
+    return [row_of(env[v], program.hidden_size) for v in program.known]
+
+
+def row_of(v: Array, hidden_size: int) -> Array:
+    """The row of an array whose rows are equal; a scalar for each unit."""
+    return v.reshape(-1, v.shape[-1])[0] if v.ndim else jnp.broadcast_to(v, (hidden_size,))
 
 
 def widths_of(width: int, hidden_size: int) -> tuple[int, ...]:
@@ -154,11 +174,13 @@ class Machine:
         given = [*zip(program.known, known, strict=True), *zip(invars[2], carry, strict=True)]
         for v, tiles in [*given, *zip(invars[3], streams, strict=True)]:
             tiles = [tile != 0 for tile in tiles] if v.aval.dtype == bool else tiles
-            self.env[v] = Blocks(list(tiles), self.program.widths(v))
+            scalar = v.aval.ndim == 0
+            self.env[v] = Flag(tiles[0]) if scalar else Blocks(list(tiles), program.widths(v))
         self.env |= {v: Flag(tile) for v, tile in zip(invars[4], flags, strict=True)}
         for equation in program.equations:
             out = self.evaluate(equation, [self.read(v) for v in equation.invars])
-            self.env.update(zip(equation.outvars, out, strict=True))
+            for v, value in zip(equation.outvars, out, strict=True):
+                self.env[v] = checked(equation, v, value)
         return [self.tiles(v) for v in program.step.jaxpr.jaxpr.outvars]
 
     def read(self, v: Any) -> Any:
@@ -182,7 +204,7 @@ class Machine:
             return getattr(self, name)(equation, *values)
         if name in ELEMENTWISE:
             return [self.elementwise(equation, values)]
-        raise Untileable(f"its equations have {name!r}, which needs all units at once")
+        raise Untileable(f"its equations have {name!r}, which is not known to be elementwise")
 
     def elementwise(self, equation: Any, values: list) -> Any:
         blocks = [v for v in values if isinstance(v, Blocks)]
@@ -202,14 +224,12 @@ class Machine:
 
     def apply(self, equation: Any, tiles: list[Array]) -> Array:
         name = equation.primitive.name
-        if name in ("copy", "stop_gradient"):
-            return tiles[0]
+        if name in IN_OTHER_WORDS:
+            return IN_OTHER_WORDS[name](*tiles)
         if name == "convert_element_type":
             wanted = jnp.dtype(equation.params["new_dtype"])
             wanted = jnp.dtype(jnp.float32) if jnp.issubdtype(wanted, jnp.floating) else wanted
             return tiles[0] if tiles[0].dtype == wanted else tiles[0].astype(wanted)
-        if name == "add_any":
-            return tiles[0] + tiles[1]
         return bind(equation, tiles)[0]
 
     def slice(self, equation: Any, value: Blocks) -> list[Blocks]:
@@ -261,6 +281,19 @@ class Machine:
         widths = self.program.widths(equation.outvars[0])
         blocks = a if isinstance(a, Blocks) else self.full(a, equation.invars[0])
         return [Blocks(self.product(matrix.number, blocks.tiles), widths)]
+
+
+def checked(equation: Any, v: Any, value: Any) -> Any:
+    """A result, if it is of the shape that the trace has: what a rule overlooked, shows here."""
+    shape = v.aval.shape
+    if isinstance(value, Flag):
+        right = shape in ((), (ROWS,), (ROWS, 1))
+    else:
+        right = shape == (ROWS, sum(value.widths))
+    if not right:
+        name = equation.primitive.name
+        raise Untileable(f"its equations have {name!r} beyond whole gate blocks of a sequence")
+    return value
 
 
 RULES = ("slice", "split", "concatenate", "pad", "broadcast_in_dim", "reshape", "dot_general")
