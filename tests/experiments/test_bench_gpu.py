@@ -12,7 +12,8 @@ from experiments import tables as text
 from experiments.bench import report
 from experiments.bench.gpu import child, suite, tables, targets
 from experiments.bench.gpu.cases import FULL, MODES, QUICK, TINY, Case
-from experiments.bench.gpu.contenders import CONTENDERS, EMPTY, FLOOR, METHODS, build
+from experiments.bench.gpu.contenders import BARRIERS, CONTENDERS, EMPTY, FLOOR, METHODS, build
+from experiments.bench.problem import Unsuitable
 from experiments.bench.run import bench
 from experiments.bench.settings import Settings
 from experiments.config import ConfigError
@@ -106,9 +107,10 @@ def test_targets_are_those_of_the_cells_they_name():
 
 @pytest.mark.parametrize("case", TINY, ids=str)
 def test_contenders_on_the_cpu(case):
+    pytest.importorskip("torch")
     calls, unavailable = build(CONTENDERS, case)
     heads = case is HEADS
-    assert set(unavailable) == {"cudnn", "gpu"} | ({"torch"} if heads else set())
+    assert set(unavailable) == {"cudnn", "gpu", BARRIERS} | ({"torch"} if heads else set())
     assert unavailable["gpu"].startswith(f'method "gpu" cannot run {case.cell}: ')
     assert not heads or unavailable["torch"] == "torch.nn.LSTM has no heads"
     ys, (to_params, to_xs, to_state) = calls["scan"]()
@@ -232,3 +234,20 @@ def test_the_machine_is_named_by_its_gpu():
     assert line == "H, 8 cores; jax 0.10.\n"
     line = report.machine({**made_up, "device": "C", "platform": "cpu"})
     assert line == "8 cores of C; jax 0.10.\n"
+
+
+@pytest.mark.skipif(jax.__version_info__ < (0, 10), reason="the kernels need jax 0.10 or newer")
+def test_the_meetings_of_thread_blocks_are_a_kernel_of_their_own():
+    from experiments.bench.gpu import barriers
+    from lstm_jax.recurrence.gpu.device import HOPPER, Device
+
+    hopper = Device(HOPPER, False)
+    for units in (384, 768):
+        case = Case("lstm", "bfloat16", units=units, steps=5)
+        kernel = jax.jit(barriers.launched(case, hopper))
+        text = kernel.trace().lower(lowering_platforms=("cuda",)).as_text()
+        assert text.count("custom_call @mosaic_gpu") == 1
+    with pytest.raises(Unsuitable, match="one thread block holds all units"):
+        barriers.launched(Case("lstm", "bfloat16", units=768, heads=12), hopper)
+    with pytest.raises(Unsuitable, match="it needs a GPU"):
+        barriers.meetings(case)

@@ -122,7 +122,7 @@ def warm(params, state, x, affine):
     gate = jax.nn.sigmoid(a + params.warmth)
     size = jnp.sqrt(jax.nn.softplus(b)) + jnp.expm1(-jnp.abs(c))
     c = jnp.where(c > 0, state.c * gate, -state.c) + params.warmth
-    return lj.LSTMState(gate * jax.nn.gelu(size, approximate=False) + jnp.square(c), c), {}
+    return lj.LSTMState(gate * jax.nn.silu(size) + jnp.square(c), c), {}
 
 
 def own_cell(dtype):

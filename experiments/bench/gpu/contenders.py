@@ -15,6 +15,7 @@ import numpy as np
 
 import lstm_jax as lj
 from experiments.bench.contenders import FLOOR
+from experiments.bench.gpu.barriers import meetings
 from experiments.bench.gpu.cases import Case
 from experiments.bench.problem import SEED, Unsuitable
 from experiments.config import first_line
@@ -23,7 +24,7 @@ Call = Callable[[], Any]
 
 METHODS = ("scan", "fused", "cudnn", "gpu")
 PORTABLE = ("scan", "fused")
-TORCH, EMPTY = "torch", "empty loop"
+TORCH, EMPTY, BARRIERS = "torch", "empty loop", "barriers alone"
 LAYERS = {  # the nearest layer of PyTorch
     "lstm": "LSTM",
     "peephole_lstm": "LSTM",
@@ -133,6 +134,7 @@ CONTENDERS: dict[str, Callable[[Case], Call]] = {
     TORCH: torch_layer,
     FLOOR: products,
     EMPTY: empty,
+    BARRIERS: lambda case: compiled(meetings(case)),
 }
 
 

@@ -107,14 +107,8 @@ class Sweep:
 
     def kernel(self, tree: Any, outs: list, steps: int) -> Any:
         """The function of the packed arrays."""
-        plan = self.plan
-        exchanges = [self.exchange(p, steps) for p in self.products] if plan.slices > 1 else []
-        grid = (plan.tiles, plan.heads)
-        names: dict[str, Any] = {"grid": grid, "grid_names": ("tile", "head")}
-        if plan.kind == "cluster":
-            names |= {"cluster": (plan.slices,), "cluster_names": ("slice",)}
-        if plan.kind == "grid":
-            names |= {"grid": (*grid, plan.slices), "grid_names": ("tile", "head", "slice")}
+        shared_out = self.plan.slices > 1
+        exchanges = [self.exchange(p, steps) for p in self.products] if shared_out else []
 
         def body(*refs: Any) -> None:
             ends = [tree.num_leaves, len(outs), len(exchanges)]
@@ -123,16 +117,7 @@ class Sweep:
             parts = (refs[first:second], refs[second:third], refs[third:])
             Block(self, steps, Inputs(*given), *parts).run()
 
-        return plgpu.kernel(
-            body,
-            out_type=[*outs, *exchanges],
-            scratch_types=self.scratch(),
-            compiler_params=plgpu.CompilerParams(
-                lowering_semantics=plgpu.LoweringSemantics.Lane
-            ),
-            interpret=self.device.interpret,
-            **names,
-        )
+        return launch(body, [*outs, *exchanges], self.scratch(), self.plan, self.device)
 
     def exchange(self, product: Product, steps: int) -> jax.ShapeDtypeStruct:
         """Where thread blocks hand each other an operand."""
@@ -141,15 +126,63 @@ class Sweep:
         return jax.ShapeDtypeStruct(shape, self.dtype)
 
     def scratch(self) -> list:
-        """Shared memory for matrices, an operand and a result, a barrier for copies, and one
-        for a cluster."""
+        """Shared memory for matrices, an operand and a result, and barriers."""
         plan, most = self.plan, columns(self.products, self.plan)
         weights = [shared((rows_of(p, plan), p.width), self.dtype) for p in self.products]
         operand = shared((most, plan.chunk), self.dtype)
         result = plgpu.SMEM((max(rows_of(p, plan) for p in self.products), most), jnp.float32)
         arrived = plgpu.Barrier(num_arrivals=len(self.products))
-        meeting = [plgpu.ClusterBarrier(collective_axes=("slice",))]
-        return [*weights, operand, result, arrived, *(meeting if plan.kind == "cluster" else [])]
+        return [*weights, operand, result, arrived, *Meeting.scratch(plan)]
+
+
+def launch(body: Any, outs: list, scratch: list, plan: Plan, device: Device) -> Any:
+    """The function that runs a body in every thread block of a plan."""
+    grid = (plan.tiles, plan.heads)
+    axes: dict[str, Any] = {"grid": grid, "grid_names": ("tile", "head")}
+    if plan.kind == "cluster":
+        axes |= {"cluster": (plan.slices,), "cluster_names": ("slice",)}
+    if plan.kind == "grid":
+        axes |= {"grid": (*grid, plan.slices), "grid_names": ("tile", "head", "slice")}
+    options = plgpu.CompilerParams(lowering_semantics=plgpu.LoweringSemantics.Lane)
+    return plgpu.kernel(
+        body,
+        out_type=outs,
+        scratch_types=scratch,
+        compiler_params=options,
+        interpret=device.interpret,
+        **axes,
+    )
+
+
+class Meeting:
+    """Where the thread blocks that share the units wait for one another.
+
+    After it, each sees what the others wrote to global memory before.
+    """
+
+    def __init__(self, plan: Plan, device: Device, barrier: Sequence) -> None:
+        self.plan, self.device, self.barrier = plan, device, barrier
+        if plan.kind == "grid":
+            group = jax.lax.axis_index("tile") * plan.heads + jax.lax.axis_index("head")
+            count = plan.tiles * plan.heads
+            self.semaphore = pl.get_global(plgpu.SemaphoreType.REGULAR((count,))).at[group]
+
+    @staticmethod
+    def scratch(plan: Plan) -> list:
+        """What a kernel has to allocate for it."""
+        return [plgpu.ClusterBarrier(collective_axes=("slice",))] if plan.kind == "cluster" else []
+
+    def __call__(self, times: Any) -> None:
+        """Meets; `times` counts the meetings, this one included."""
+        if self.plan.kind == "cluster":
+            self.device.fence()
+            plgpu.barrier_arrive(*self.barrier)
+            plgpu.barrier_wait(*self.barrier)
+            self.device.fence()
+        if self.plan.kind == "grid":
+            plgpu.semaphore_signal(self.semaphore, 1, memory_scope="gpu")
+            arrivals = self.plan.slices * times
+            plgpu.semaphore_wait(self.semaphore, arrivals, decrement=False, memory_scope="gpu")
 
 
 class Block:
@@ -169,12 +202,10 @@ class Block:
         self.last, self.written = outs[: len(inputs.carry)], outs[len(inputs.carry) :]
         count = len(sweep.products)
         self.weights = scratch[:count]
-        self.operand, self.result, self.arrived, *self.barrier = scratch[count:]
+        self.operand, self.result, self.arrived, *barrier = scratch[count:]
+        self.meet = Meeting(self.plan, self.device, barrier)
         self.tile, self.head = jax.lax.axis_index("tile"), jax.lax.axis_index("head")
         self.slice = jax.lax.axis_index("slice") if self.plan.slices > 1 else 0
-        if self.plan.kind == "grid":
-            groups = self.plan.tiles * self.plan.heads
-            self.semaphores = pl.get_global(plgpu.SemaphoreType.REGULAR((groups,)))
         self.rows = pl.ds(self.tile * self.plan.batch_tile, self.plan.batch_tile)
         self.units = pl.ds(self.slice * self.plan.units, self.plan.units)
 
@@ -216,8 +247,7 @@ class Block:
         for q, tile in enumerate(tiles):
             place = target.at[pl.ds(q * height, height), self.units]
             self.device.store(place, tile.astype(self.sweep.dtype))
-        if not alone:
-            self.meet(i * len(self.sweep.products) + k + 1)
+        self.meet(i * len(self.sweep.products) + k + 1)
 
         def fill(start: int) -> None:
             if not alone:
@@ -235,19 +265,6 @@ class Block:
             part = self.device.load_transposed(result.at[rows, pl.ds(q * height, height)])
             total = part if total is None else total + part
         return total
-
-    def meet(self, times: Array) -> None:
-        """Waits for the thread blocks that share the units, and sees what they wrote."""
-        if self.plan.kind == "cluster":
-            self.device.fence()
-            plgpu.barrier_arrive(*self.barrier)
-            plgpu.barrier_wait(*self.barrier)
-            self.device.fence()
-            return
-        semaphore = self.semaphores.at[self.tile * self.plan.heads + self.head]
-        plgpu.semaphore_signal(semaphore, 1, memory_scope="gpu")
-        arrivals = self.plan.slices * times
-        plgpu.semaphore_wait(semaphore, arrivals, decrement=False, memory_scope="gpu")
 
     def read(self, ref: Any, *where: Any) -> list[Array]:
         """This block's tiles of an array [..., batch, k, heads, width], in float32."""

@@ -86,7 +86,8 @@ def shape_obstacle(
     if any(n > cell.hidden_size and n % cell.hidden_size for n in sizes):
         return f"its products have matrices of {sorted(sizes)}, no multiples of its hidden size"
     for transposed in (False, True):
-        if sweeps.setting(cell, kernels, transposed).plan(cell.hidden_size, batch) is None:
+        setting = sweeps.setting(cell, kernels, transposed)
+        if setting.plan(cell.hidden_size, batch, sweeps.current().chip) is None:
             return (
                 f"hidden size {cell.hidden_size} with a batch of {batch} in "
                 f"{cell.compute_dtype} does not fit the chip's shared memory"

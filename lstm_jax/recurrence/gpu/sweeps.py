@@ -11,7 +11,7 @@ from chex import Array
 from lstm_jax.recurrence import fused, wiring
 from lstm_jax.recurrence.blocks import apart
 from lstm_jax.recurrence.gpu import packing
-from lstm_jax.recurrence.gpu.device import current
+from lstm_jax.recurrence.gpu.device import Chip, current
 from lstm_jax.recurrence.gpu.kernel import Sweep
 from lstm_jax.recurrence.gpu.plan import Plan, Product, make_plan
 from lstm_jax.recurrence.gpu.steps import ROWS, Step, backward_step, forward_step, shapes
@@ -129,9 +129,9 @@ class Setting(NamedTuple):
     heads: int
     dtype: Any
 
-    def plan(self, hidden_size: int, batch: int) -> Plan | None:
-        """The layout on the current chip; None where there is none."""
-        size, chip = jnp.dtype(self.dtype).itemsize, current().chip
+    def plan(self, hidden_size: int, batch: int, chip: Chip) -> Plan | None:
+        """The layout on a chip; None where there is none."""
+        size = jnp.dtype(self.dtype).itemsize
         return make_plan(self.products, hidden_size, self.heads, batch, size, chip)
 
 
@@ -155,7 +155,7 @@ def sweep(
 ) -> tuple[list[Array], list[Array]]:
     """Runs a step over time: the last carry, and what was written."""
     what = setting(cell, kernels, transposed)
-    plan = what.plan(cell.hidden_size, carry[0].shape[0])
+    plan = what.plan(cell.hidden_size, carry[0].shape[0], current().chip)
     assert plan is not None, "obstacle() lets through what has a plan alone"
     made = program(step, cell.hidden_size)
     matrices = [

@@ -21,9 +21,9 @@ from lstm_jax.recurrence.gpu.steps import ROWS, Step, bind
 
 ELEMENTWISE = (
     "abs", "add", "add_any", "and", "clamp", "convert_element_type", "copy", "cos", "div", "eq",
-    "erf", "erfc", "exp", "exp2", "expm1", "ge", "gt", "integer_pow", "le", "log", "log1p",
-    "logistic", "lt", "max", "min", "mul", "ne", "neg", "not", "or", "rem", "rsqrt", "select_n",
-    "sign", "sin", "sqrt", "square", "stop_gradient", "sub", "tanh", "xor",
+    "erf", "exp", "exp2", "expm1", "ge", "gt", "integer_pow", "le", "log", "log1p", "logistic",
+    "lt", "max", "min", "mul", "ne", "neg", "not", "or", "rem", "rsqrt", "select_n", "sign",
+    "sin", "sqrt", "square", "stop_gradient", "sub", "tanh", "xor",
 )  # fmt: skip
 """Primitives that act on each number alone."""
 
@@ -34,7 +34,6 @@ IN_OTHER_WORDS: dict[str, Callable[..., Array]] = {
     "expm1": lambda a: jnp.exp(a) - 1,
     "log1p": lambda a: jnp.log(1 + a),
     "logistic": lambda a: 0.5 * jnp.tanh(0.5 * a) + 0.5,
-    "erfc": lambda a: 1 - jax.lax.erf(a),
     "sqrt": lambda a: jax.lax.select(a == 0, a, a * jax.lax.rsqrt(a)),
 }
 """Those that Mosaic GPU lacks, by what it has."""
@@ -208,27 +207,31 @@ class Machine:
 
     def elementwise(self, equation: Any, values: list) -> Any:
         blocks = [v for v in values if isinstance(v, Blocks)]
-        if not blocks:
-            return Flag(self.apply(equation, [self.tile(v, 0) for v in values]))
         if len({v.widths for v in blocks}) > 1:
             raise Untileable(f"its equations combine blocks of widths {[v.widths for v in blocks]}")
-        count = range(len(blocks[0].widths))
-        tiles = [self.apply(equation, [self.tile(v, k) for v in values]) for k in count]
-        return Blocks(tiles, blocks[0].widths)
 
-    def tile(self, value: Any, k: int) -> Array:
+        def tile(k: int) -> Array:
+            pairs = zip(values, equation.invars, strict=True)
+            return self.apply(equation, [self.operand(v, atom, k) for v, atom in pairs])
+
+        if not blocks:
+            return Flag(tile(0))
+        return Blocks([tile(k) for k in range(len(blocks[0].widths))], blocks[0].widths)
+
+    def operand(self, value: Any, atom: Any, k: int) -> Array:
         """The tile of a value that meets the k-th block of another."""
         if isinstance(value, Blocks):
             return value.tiles[k]
-        return self.spread(value, (0,))[0]
+        if isinstance(value, Flag):
+            return value.tile
+        return jnp.full(self.shape, value, in_kernel(atom.aval.dtype))
 
     def apply(self, equation: Any, tiles: list[Array]) -> Array:
         name = equation.primitive.name
         if name in IN_OTHER_WORDS:
             return IN_OTHER_WORDS[name](*tiles)
         if name == "convert_element_type":
-            wanted = jnp.dtype(equation.params["new_dtype"])
-            wanted = jnp.dtype(jnp.float32) if jnp.issubdtype(wanted, jnp.floating) else wanted
+            wanted = in_kernel(equation.params["new_dtype"])
             return tiles[0] if tiles[0].dtype == wanted else tiles[0].astype(wanted)
         return bind(equation, tiles)[0]
 
@@ -281,6 +284,11 @@ class Machine:
         widths = self.program.widths(equation.outvars[0])
         blocks = a if isinstance(a, Blocks) else self.full(a, equation.invars[0])
         return [Blocks(self.product(matrix.number, blocks.tiles), widths)]
+
+
+def in_kernel(dtype: Any) -> Any:
+    """The dtype that numbers of a dtype have in the kernel."""
+    return jnp.dtype(jnp.float32 if jnp.issubdtype(dtype, jnp.floating) else dtype)
 
 
 def checked(equation: Any, v: Any, value: Any) -> Any:
