@@ -1,6 +1,10 @@
 """The kernels of method="gpu" against "scan", in interpret mode on the CPU."""
 
 import contextlib
+import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import NamedTuple
 
 import jax
@@ -34,10 +38,7 @@ KERNELED = [
 ]
 ON_GPU = jax.default_backend() == "gpu"
 SEVERAL = [Case("lstm"), Case("gru"), Case("full_gate_recurrence_lstm")]
-clusters = pytest.mark.skipif(
-    jax.__version_info__ < (0, 12) and not ON_GPU,
-    reason="interpret mode has clusters from jax 0.12 on",
-)
+CLUSTERS = Path(__file__).parent / "gpu_clusters.py"
 
 
 @pytest.fixture(autouse=True)
@@ -205,28 +206,23 @@ def test_members_run_in_turn():
     assert_close(run("gpu"), run("scan"), 1e-5)
 
 
-@clusters
-@pytest.mark.parametrize(("case", "slices"), [(SEVERAL[0], 4), *((c, 2) for c in SEVERAL)], ids=str)
-def test_thread_blocks_that_share_the_units(monkeypatch, plans, case, slices):
-    monkeypatch.setattr(plan, "arrangements", lambda *_: [("cluster", slices)])
-    same_as_scan(case.cell(16 * slices - 3, dtype="float32"), tolerance=5e-5, rows=9)
-    assert {(made.kind, made.slices, made.units) for made in plans} == {("cluster", slices, 16)}
+@pytest.mark.skipif(
+    jax.__version_info__ < (0, 12) and not ON_GPU,
+    reason="interpret mode has clusters from jax 0.12 on",
+)
+def test_clusters():
+    """Those of `gpu_clusters.py`, in a process of its own.
 
-
-@clusters
-def test_clusters_with_a_projection():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(plan, "arrangements", lambda *_: [("cluster", 2)])
-        same_as_scan(lj.lstmp(60, projection_size=20, dtype="float32"), tolerance=5e-5)
-
-
-@clusters
-def test_an_operand_in_chunks(monkeypatch, plans):
-    """Where shared memory has no room for a whole operand beside the matrices."""
-    monkeypatch.setattr(plan, "arrangements", lambda *_: [("cluster", 4)])
-    with device.interpreted(device.HOPPER._replace(shared_memory=92_000)):
-        same_as_scan(lj.lstm(128, dtype="float32"), tolerance=5e-5, steps=3)
-    assert {made.chunk for made in plans} == {32, 128}
+    Blocks that wait for one another hold a thread of XLA each, of which it has as many as there are
+    cores, or as NPROC says.
+    """
+    line = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(CLUSTERS)]
+    done = subprocess.run(
+        line, env=os.environ | {"NPROC": "16"}, capture_output=True, text=True, timeout=300,
+        cwd=CLUSTERS.parents[2], check=False,
+    )
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert "6 passed" in done.stdout
 
 
 HOPPER = device.Device(device.HOPPER, False)
