@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import lstm_jax as lj
+from lstm_jax.interop import quantize
 from tests.cases import INPUTS, random_params
 
 if jax.__version_info__ < (0, 10):
@@ -207,6 +208,15 @@ def own(equations):
 )
 def test_obstacles_of_a_cell(interpreted, cell, words):
     assert words in clause(cell())
+
+
+@pytest.mark.parametrize("mode", ["weights", "dynamic"])
+def test_quantized_kernels_are_an_obstacle(interpreted, mode):
+    cell = lj.lstm(5, dtype="float32")
+    params = quantize(cell, jax.tree.map(jnp.float32, random_params(cell, 0)), mode)
+    xs = np.zeros((4, 2, INPUTS), np.float32)
+    with pytest.raises(ValueError, match="cannot run lstm: its kernels are quantized"):
+        lj.unroll(cell, params, xs, method="gpu")
 
 
 def test_obstacles_of_precision(interpreted):

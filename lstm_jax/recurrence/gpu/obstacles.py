@@ -80,6 +80,8 @@ def shape_obstacle(
     kernels = jax.eval_shape(partial(wiring.product_kernels, cell), params, state, x)
     if not kernels:
         return "its equations have no product with the state"
+    if not all(isinstance(u, jax.ShapeDtypeStruct) for u in kernels):
+        return "its kernels are quantized"
     if len({u.ndim for u in kernels}) > 1:
         return "some of its products have heads and some have none"
     sizes = {n for u in kernels for n in sweeps.flat_shape(u)}
