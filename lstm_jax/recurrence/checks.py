@@ -103,3 +103,9 @@ def check_remat(remat: int | None) -> None:
     """Raises unless remat is None or a positive number of steps."""
     if remat is not None and remat < 1:
         raise ValueError(f"remat is {remat}; give the length of a chunk, 1 or more steps, or None")
+
+
+def full_float32() -> bool:
+    """Whether JAX is set to multiply float32 in full, and not in TF32."""
+    wanted = jax.config.jax_default_matmul_precision  # type: ignore[attr-defined]
+    return wanted in ("highest", "float32", "F32_F32_F32")

@@ -26,10 +26,10 @@ import jax.numpy as jnp
 from chex import Array, PRNGKey
 
 from lstm_jax.recurrence import scan
+from lstm_jax.recurrence.checks import full_float32
 from lstm_jax.types import Cell, LSTMState, Params, Recipe
 
 WIPE = -(2.0**20)  # far below any z, and exact in TF32
-FULL = ("highest", "float32", "F32_F32_F32")  # what JAX calls products in full float32
 
 
 def run(
@@ -133,8 +133,7 @@ def call(x: Array, h: Array, c: Array, weights: Array, lengths: Array) -> tuple[
 
 def precision() -> jax.lax.Precision:
     """Full float32 where JAX is set to it, else what cuDNN takes by itself, TF32 where there is."""
-    full = jax.config.jax_default_matmul_precision in FULL  # type: ignore[attr-defined]
-    return jax.lax.Precision.HIGHEST if full else jax.lax.Precision.HIGH
+    return jax.lax.Precision.HIGHEST if full_float32() else jax.lax.Precision.HIGH
 
 
 def obstacle(

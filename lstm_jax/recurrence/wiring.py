@@ -71,11 +71,20 @@ def adds_to_products_only(cell: Cell, params: Params, state: State, x: Any) -> b
 
 def live_inputs(closed: ClosedJaxpr) -> list[bool]:
     """For each input of a jaxpr, whether any output depends on it."""
+    read = [v for equation in live_equations(closed) for v in equation.invars]
+    live = {v for v in [*read, *closed.jaxpr.outvars] if isinstance(v, Var)}
+    return [v in live for v in closed.jaxpr.invars]
+
+
+def live_equations(closed: ClosedJaxpr) -> list:
+    """The equations of a jaxpr that any output depends on."""
     live = {v for v in closed.jaxpr.outvars if isinstance(v, Var)}
+    kept = []
     for equation in reversed(closed.jaxpr.eqns):
         if live.intersection(equation.outvars):
             live.update(v for v in equation.invars if isinstance(v, Var))
-    return [v in live for v in closed.jaxpr.invars]
+            kept.append(equation)
+    return kept[::-1]
 
 
 def dependent_outputs(closed: ClosedJaxpr) -> list[bool]:

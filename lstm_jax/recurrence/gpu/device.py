@@ -130,18 +130,13 @@ def interpreted(chip: Chip = HOPPER) -> Iterator[None]:
     What `jax.jit` compiled before or after is compiled for what was current then; call
     `jax.clear_caches()` in between.
     """
-    params = plgpu.InterpretParams if hasattr(plgpu, "InterpretParams") else interpret_params()
-    INTERPRETED.append(Device(chip, params()))
+    from jax._src.pallas.mosaic_gpu.interpret.params import InterpretGPUParams
+
+    INTERPRETED.append(Device(chip, InterpretGPUParams()))
     try:
         yield
     finally:
         INTERPRETED.pop()
-
-
-def interpret_params() -> Callable[[], Any]:
-    from jax._src.pallas.mosaic_gpu.interpret.params import InterpretGPUParams
-
-    return InterpretGPUParams
 
 
 def current() -> Device:

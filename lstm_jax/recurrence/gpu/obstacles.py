@@ -11,11 +11,11 @@ from chex import Array
 
 from lstm_jax.recurrence import wiring
 from lstm_jax.recurrence.blocks import apart
+from lstm_jax.recurrence.checks import full_float32
 from lstm_jax.types import Cell, HeadProduct, Params, State, matmul
 
 JAX_NEEDED = (0, 10)
 DTYPES = ("bfloat16", "float32")
-EXACT = ("highest", "float32", "F32_F32_F32")
 
 
 def obstacle(cell: Cell, params: Params, state: State, inputs: Any) -> str | None:
@@ -51,8 +51,8 @@ def cell_obstacle(cell: Cell, params: Params, state: State, inputs: Any) -> str 
     """What about the cell the kernels cannot do."""
     if cell.compute_dtype.name not in DTYPES:
         return f"its kernels compute in bfloat16 and float32, not in {cell.compute_dtype}"
-    exact = jax.config.jax_default_matmul_precision  # type: ignore[attr-defined]
-    if cell.compute_dtype == jnp.float32 and exact in EXACT:
+    if cell.compute_dtype == jnp.float32 and full_float32():
+        exact = jax.config.jax_default_matmul_precision  # type: ignore[attr-defined]
         return f"its kernels multiply float32 in TF32, and jax_default_matmul_precision is {exact}"
     if any(v.dtype == bool for v in jax.tree.leaves(params)):
         return "its noise has a mask for each sequence"

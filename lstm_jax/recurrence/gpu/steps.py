@@ -10,7 +10,7 @@ import jax
 from chex import Array
 from jax.extend.core import ClosedJaxpr, Literal, Var
 
-from lstm_jax.recurrence import scan
+from lstm_jax.recurrence import scan, wiring
 from lstm_jax.recurrence.transposes import transposed_step
 from lstm_jax.types import Cell, Params, State, advance, align, split_floats
 
@@ -25,7 +25,6 @@ class Step(NamedTuple):
     jaxpr: its inputs are the matrices of the products, known arrays, the carry, streams and flags;
       its outputs the new carry and what is written.
     matrices, known, carry, streams, flags: how many of each go in.
-    written: how many arrays come out beside the carry.
     """
 
     jaxpr: ClosedJaxpr
@@ -34,7 +33,6 @@ class Step(NamedTuple):
     carry: int
     streams: int
     flags: int
-    written: int
 
     def parts(self, values: list) -> list[list]:
         """Values, one for each input, by kind."""
@@ -115,16 +113,14 @@ def trace(
     """Makes a `Step` of a function of five trees that returns two lists."""
     inputs = (matrices, params, carry, streams, flags)
     leaves, tree = jax.tree.flatten(inputs)
-    written: list[int] = []
 
     def flat(*leaves: Array) -> list:
-        new, out = step(*jax.tree.unflatten(tree, leaves))
-        written[:] = [len(out)]
-        return [*new, *out]
+        new, written = step(*jax.tree.unflatten(tree, leaves))
+        return [*new, *written]
 
     closed = jax.make_jaxpr(flat)(*leaves)
     closed = jax.make_jaxpr(lambda *leaves: inline(closed, leaves))(*leaves)
-    return Step(closed, *(len(jax.tree.leaves(part)) for part in inputs), *written)
+    return Step(closed, *(len(jax.tree.leaves(part)) for part in inputs))
 
 
 def inline(closed: ClosedJaxpr, arguments: Any) -> list:
@@ -136,7 +132,7 @@ def inline(closed: ClosedJaxpr, arguments: Any) -> list:
     def read(atom: Any) -> Any:
         return atom.val if isinstance(atom, Literal) else env[atom]
 
-    for equation in live_equations(closed):
+    for equation in wiring.live_equations(closed):
         values = [read(v) for v in equation.invars]
         called = called_jaxpr(equation)
         if called is None:
@@ -165,17 +161,6 @@ def called_jaxpr(equation: Any) -> ClosedJaxpr | None:
     return None
 
 
-def live_equations(closed: ClosedJaxpr) -> list:
-    """The equations that an output depends on."""
-    live = {v for v in closed.jaxpr.outvars if isinstance(v, Var)}
-    kept = []
-    for equation in reversed(closed.jaxpr.eqns):
-        if live.intersection(equation.outvars):
-            live.update(v for v in equation.invars if isinstance(v, Var))
-            kept.append(equation)
-    return kept[::-1]
-
-
 def shapes(tree: Any, rows: bool = False) -> Any:
     """Shapes and dtypes of a tree's arrays; with `rows` their leading axis has `ROWS` entries."""
 
@@ -183,5 +168,3 @@ def shapes(tree: Any, rows: bool = False) -> Any:
         return jax.ShapeDtypeStruct((ROWS, *v.shape[1:]) if rows else v.shape, v.dtype)
 
     return jax.tree.map(shape, tree)
-
-
